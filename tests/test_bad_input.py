@@ -1,0 +1,165 @@
+"What a person can get wrong: each is a clear error before any work starts, and loses nothing of an earlier run"
+import json, pickle, shutil
+import numpy as np
+import pytest, torch
+from PIL import Image
+from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
+from progressive_distillation.all import *
+from conftest import contents, shell, short, small_learner, small_net
+
+tiny = dict(epochs=1, stage_epochs=1, start=2, teacher_steps=2, size=16)
+noise = torch.randn(4, 1, 8, 8)
+def denoiser(model=None, **kwargs): return Denoiser(model or small_net(), **kwargs)
+
+def make_images(folder, n=6, mode='L'):
+    folder.mkdir(parents=True)
+    for i in range(n): Image.effect_noise((20, 24), 20 + 30*i).convert(mode).save(folder/f'{i}.png')
+    return folder
+
+def missing(folder): pass
+def empty(folder): folder.mkdir()
+def only_text(folder): folder.mkdir(); (folder/'notes.txt').write_text('no image')
+def a_file(folder): folder.write_text('not a folder')
+def corrupt(folder): (make_images(folder)/'broken.png').write_bytes(b'\x89PNG and then nothing')
+def cut_off(folder):
+    Image.effect_noise((64, 64), 50).save(make_images(folder)/'broken.jpg')
+    (folder/'broken.jpg').write_bytes((folder/'broken.jpg').read_bytes()[:600])
+def nan(folder): Image.fromarray(np.full((8, 8), np.nan, dtype=np.float32)).save(make_images(folder)/'broken.tif')
+folders = [(missing, 'there is no folder'), (empty, 'holds no image'), (only_text, 'holds no image'), (a_file, 'is a file'),
+           (corrupt, r'1 of 7 images.*\n.*broken\.png'), (cut_off, r'1 of 7 images.*\n.*broken\.jpg'), (nan, r'1 of 7 images.*\n.*broken\.tif: holds NaN')]
+
+@pytest.mark.parametrize('make, message', folders, ids=lambda o: getattr(o, '__name__', ''))
+def test_folder(make, message, tmp_path):
+    make(tmp_path/'images')
+    for call in (lambda: load_images(tmp_path/'images', 16), lambda: image_dls(tmp_path/'images', 16), lambda: pd_distill(str(tmp_path/'images'), out=str(tmp_path/'out'), **tiny)):
+        with pytest.raises((ValueError, OSError), match=message): call()
+    assert not (tmp_path/'out').exists()
+
+@pytest.mark.parametrize('n', [1, 2])
+def test_too_few_images(n, tmp_path):
+    with pytest.raises(ValueError, match='images'): pd_distill(str(make_images(tmp_path/'images', n)), out=str(tmp_path/'out'), **tiny)
+    assert not (tmp_path/'out').exists()
+
+settings = [(dict(start=48), r'start=32 or 64'), (dict(start=1, end=2), 'start must be end times a power of two'), (dict(end=0), 'end must be a whole number of steps of at least 1'),
+            (dict(pred='z'), 'use one of x, eps, v, x_eps'), (dict(pred='eps'), 'eps'), (dict(weight='snr+2'), 'use one of truncated_snr, snr'), (dict(model='mlp'), 'use one of auto, patchnet, unet'),
+            (dict(model='patchnet', size=17), 'multiple of patch'), (dict(size=0), 'size must be'), (dict(bs=0), 'bs must be'), (dict(epochs=0), 'epochs must be'),
+            (dict(samples=1), 'samples must be'), (dict(teacher_steps=0), 'teacher_steps must be'), (dict(lr=0.), 'lr must be'), (dict(stage_lr=float('nan')), 'stage_lr must be'),
+            (dict(ema=1.), r'\[0, 1\)'), (dict(device='abacus'), 'cannot use device'), (dict(conditional=True), 'needs classes'), (dict(resume=True), 'not a run folder')]
+
+@pytest.mark.parametrize('wrong, message', settings, ids=lambda o: next(iter(o)) if isinstance(o, dict) else '')
+def test_settings_of_the_main_job(wrong, message, tmp_path):
+    with pytest.raises((ValueError, OSError), match=message): pd_distill(**{**tiny, **dict(data=str(make_images(tmp_path/'images')), out=str(tmp_path/'out')), **wrong})
+    assert not (tmp_path/'out').exists()
+
+def teacher_at(t, steps): return distillation_target(denoiser(), noise, t, steps)
+calls = {
+    'start':            (lambda: small_learner().distill(48, 1), r'start must be end times a power of two, got start=48 and end=1: try start=32 or 64'),
+    'end 0':            (lambda: small_learner().distill(64, 0), 'end must be a whole number of steps of at least 1, got 0'),
+    'start of student': (lambda: small_learner(denoiser(steps=8)).distill(16, 1), 'distilled for 8 steps'),
+    'epochs':           (lambda: small_learner().distill(4, 1, epochs=0), 'epochs must be'),
+    'ema':              (lambda: small_learner().distill(4, 1, ema=1.5), r'must lie in \[0, 1\)'),
+    'steps 0':          (lambda: ddim_sample(denoiser(), noise, 0), 'steps must be a whole number of at least 1, got 0'),
+    'steps -1':         (lambda: ddim_sample(denoiser(), noise, -1), 'steps must be'),
+    'steps 1.5':        (lambda: ddim_sample(denoiser(), noise, 1.5), 'steps must be'),
+    'no steps':         (lambda: ddim_sample(denoiser(), noise), 'steps is needed'),
+    'target steps 0':   (lambda: teacher_at(1., 0), 'steps must be'),
+    'callback steps 0': (lambda: DistillationCallback(denoiser(), 0), 'steps must be'),
+    't too early':      (lambda: teacher_at(.1, 8), r't must lie in \[1/steps, 1\]'),
+    't 1.5':            (lambda: teacher_at(1.5, 8), r't must lie in \[0, 1\].*got 1.5'),
+    't of a model':     (lambda: denoiser()(noise, torch.tensor([0., .5, 1., 1.001])), r't must lie in \[0, 1\].*got 1.001'),
+    't negative':       (lambda: CosineNoiseSchedule().alpha(torch.tensor([-.1])), r't must lie in \[0, 1\].*got -0.1'),
+    't NaN':            (lambda: BetaSchedule.linear().sigma(torch.tensor([float('nan')])), r't must lie in \[0, 1\].*got nan'),
+    't timestep':       (lambda: BetaSchedule.linear().snr(torch.tensor(999)), 'divide discrete timesteps'),
+    'wrong channels':   (lambda: small_learner(small_net(out_channels=3)), r'must answer.*\(64, 1, 8, 8\).*got \(64, 3, 8, 8\)'),
+    'one of two':       (lambda: small_learner(pred='x_eps'), r'must answer.*\(64, 2, 8, 8\).*x_eps'),
+    'wrong size':       (lambda: small_learner(small_net(size=16)), r'takes images of shape \(1, 16, 16\), got \(1, 8, 8\)'),
+    'UNet size':        (lambda: UNet(widths=(8, 8, 8))(torch.zeros(1, 1, 30, 30), torch.ones(1)), 'multiples of 4'),
+    'UNet channels':    (lambda: small_learner(UNet(3, widths=(8, 8))), '3 channels'),
+    'any network':      (lambda: small_learner(torch.nn.Sequential(torch.nn.Linear(5, 5))), 'cannot take images of shape'),
+    'pred':             (lambda: small_learner(pred='vv'), "'vv': use one of x, eps, v, x_eps"),
+    'weight':           (lambda: small_learner(weight='none'), "'none': use one of truncated_snr, snr, snr.1, constant"),
+    'alphas_cumprod':   (lambda: BetaSchedule([.1, .2, .3]), 'cumulative product'),
+    'truncation':       (lambda: CosineNoiseSchedule(20, -20), 'logsnr_min must be below'),
+    'scale':            (lambda: tensor_dls(torch.rand(9, 1, 8, 8) * 255), r'\[-1, 1\]'),
+    'labels':           (lambda: tensor_dls(noise, torch.zeros(3)), 'one label an image'),
+    'no labels':        (lambda: diffusion_learner(tensor_dls(noise.clamp(-1, 1), valid_pct=0), small_net(), conditional=True), 'needs labels'),
+    'no images':        (lambda: tensor_dls(torch.zeros(0, 1, 8, 8)), 'no images'),
+}
+@pytest.mark.parametrize('name', calls)
+def test_call(name):
+    with pytest.raises(ValueError, match=calls[name][1]): calls[name][0]()
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+def test_data_that_is_no_number(bad):
+    x = torch.zeros(40, 1, 8, 8)
+    x[39, 0, 3, 3] = bad
+    with pytest.raises(ValueError, match='image 39 holds NaN or infinite'): tensor_dls(x)
+    def loaders(x): return DataLoaders(*(DataLoader(list(zip(x)), bs=8, num_workers=0) for _ in range(2)))
+    with pytest.raises(ValueError, match='images hold NaN'): diffusion_learner(loaders(x.flip(0)), small_net())
+    learn = diffusion_learner(loaders(x), small_net()) # what comes later is found when it comes
+    with pytest.raises(ValueError, match='holds NaN or infinite'): learn.fit_anneal(1)
+    assert all(o.isfinite().all() for o in learn.model.parameters())
+
+class Canary:
+    "A pickle that runs code when it is opened"
+    def __init__(self, file): self.file = file
+    def __reduce__(self): return open, (str(self.file), 'w')
+
+def truncate(folder, canary): (folder/'model.safetensors').write_bytes((folder/'model.safetensors').read_bytes()[:-100])
+def swap(folder, canary): shutil.copy(save_denoiser(denoiser(), folder.with_name('other'))/'model.safetensors', folder)
+def edit(**changes):
+    def change(folder, canary):
+        config = json.loads((folder/'config.json').read_text())
+        for k, v in changes.items(): config[k] = {**config[k], **v} if isinstance(v, dict) else v
+        (folder/'config.json').write_text(json.dumps(config))
+    return change
+def text(folder, canary): (folder/'config.json').write_text('{"pred": ')
+def checkpoint(folder, canary): torch.save(Canary(canary), folder/'model.pt')
+def raw_pickle(folder, canary): (folder/'weights').write_bytes(pickle.dumps(Canary(canary)))
+def disguised(folder, canary): torch.save(Canary(canary), folder/'model.safetensors')
+def disguised_raw(folder, canary): (folder/'model.safetensors').write_bytes(pickle.dumps(Canary(canary)))
+def no_config(folder, canary): (folder/'config.json').unlink()
+damages = {'truncated': (truncate, 'damaged or does not belong'), 'of another model': (swap, 'damaged or does not belong'), 'wider in JSON': (edit(model=dict(width=16)), 'does not fit'),
+           'unknown argument': (edit(model=dict(colour=1)), 'config.json'), 'patch 0': (edit(model=dict(patch=0)), 'config.json'), 'steps 0': (edit(steps=0), 'steps'),
+           'unknown network': (edit(model=dict(name='GAN')), 'UNet, PatchNet'), 'unknown pred': (edit(pred='w'), 'use one of x, eps'), 'cut JSON': (text, 'not valid JSON'), 'no JSON': (no_config, 'holds no config.json'),
+           'checkpoint': (checkpoint, 'pickle'), 'raw pickle': (raw_pickle, 'pickle'), 'disguised': (disguised, 'pickle'), 'disguised raw': (disguised_raw, 'damaged')}
+@pytest.mark.parametrize('name', damages)
+def test_saved_denoiser(name, tmp_path):
+    folder, canary = save_denoiser(denoiser(), tmp_path/'saved'), tmp_path/'canary'
+    damages[name][0](folder, canary)
+    with pytest.raises((ValueError, FileNotFoundError), match=damages[name][1]): load_denoiser(folder)
+    assert not canary.exists()
+
+def test_saving_overwrites_nothing(tmp_path):
+    before = contents(save_denoiser(denoiser(), tmp_path/'saved'))
+    with pytest.raises(FileExistsError, match='exists already'): save_denoiser(denoiser(), tmp_path/'saved')
+    assert contents(tmp_path) == {f'saved/{k}': v for k, v in before.items()}
+
+mistakes = {'existing run': ('pd_distill --out run', 'exists already'), 'start 48': ('pd_distill --out new --start 48', 'power of two'), 'missing folder': ('pd_distill --data nowhere --out new', 'there is no folder'),
+            'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already')}
+@pytest.mark.parametrize('name', mistakes)
+def test_shell(name, run, tmp_path):
+    "Status not 0, one line that says it, and every file as it was"
+    line, message = mistakes[name]
+    for folder in ('run', 'broken', 'torn'): shutil.copytree(run, tmp_path/folder)
+    (tmp_path/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
+    (tmp_path/'torn'/'run.json').write_text('{"data": ')
+    before = contents(tmp_path)
+    done = shell(*line.split(), cwd=tmp_path)
+    assert done.returncode != 0 and message in done.stderr and 'Traceback' not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and contents(tmp_path) == before
+
+def test_arguments_for_a_run(run):
+    before = contents(run)
+    for call, message in ((lambda: pd_sample(str(run), steps=0), 'steps must be'), (lambda: pd_sample(str(run), N=0), 'at least 1'), (lambda: pd_distill(out=str(run)), 'exists already'),
+                          (lambda: pd_sample('nowhere'), 'not a run folder'), (lambda: pd_eval('nowhere'), 'not a run folder')):
+        with pytest.raises((ValueError, OSError), match=message): call()
+    assert contents(run) == before
+
+def test_loss_that_is_no_number_keeps_the_last_good_weights(tmp_path):
+    done = shell('pd_distill', *short, '--stage-lr', '1e30', '--out', tmp_path/'out')
+    assert done.returncode != 0 and 'Traceback' not in done.stderr and 'in stage 1 of 3 (4 steps) at update' in done.stderr
+    kept = load_denoiser(tmp_path/'out'/'student-04-last-good')
+    assert str(tmp_path/'out'/'student-04-last-good') in done.stderr and all(o.isfinite().all() for o in kept.parameters())
+    assert load_denoiser(tmp_path/'out'/'teacher').steps is None and not (tmp_path/'out'/'student-04').exists()
