@@ -3,7 +3,6 @@ import copy, math, platform, statistics, time
 from json import dumps
 from pathlib import Path
 import torch
-from fastai.callback.core import Callback
 from fastcore.script import call_parse
 from fastai.torch_core import default_device, set_seed
 from torch.nn.utils import clip_grad_norm_
@@ -66,17 +65,19 @@ def plain_steps(teacher, x, bs, steps, lr, total):
             smooth, done = 0.98 * smooth + 0.02 * loss.item(), done + 1
             yield
 
-class Beside(Callback):
-    "Takes a plain step after each of the Learner's, and times both: all that happens from one batch to the next"
-    order = 1000
-    def __init__(self, plain): self.plain, self.times, self.mark = plain, [], None
-    def after_batch(self):
-        if not self.training: return
+def beside(learn, plain):
+    "Takes a plain step after each of the Learner's; the list it returns fills with both times: all that happens from one batch to the next"
+    one_batch, times, mark = learn.one_batch, [], None
+    def both(i, b):
+        nonlocal mark
+        one_batch(i, b)
         now = clock()
-        next(self.plain)
+        next(plain)
         then = clock()
-        if self.mark: self.times.append((now - self.mark, then - now))
-        self.mark = clock()
+        if mark: times.append((now - mark, then - now))
+        mark = clock()
+    learn.one_batch = both
+    return times
 
 @torch.no_grad()
 def bare_calls(model, noise, times):
@@ -93,9 +94,10 @@ def measure_training(rounds, steps, device):
     dls = digits_dls(bs=128, valid_pct=0., device=device)
     x, net, name = dls.train.tensors[0].to(device), awake(PatchNet()).to(device), 'PatchNet, digits 8×8, batch 128'
     learn, epoch = diffusion_learner(dls, net), len(dls.train)
-    beside = Beside(plain_steps(copy.deepcopy(net), x, 128, steps, 1e-3, (rounds + 1) * epoch))
-    learn.distill_stage(steps, rounds + 1, 1e-3, cbs=beside)
-    epochs = [[sum(o) for o in zip(*beside.times[i:i + epoch])] for i in range(epoch - 1, len(beside.times), epoch)] # without the first
+    times = beside(learn, plain_steps(copy.deepcopy(net), x, 128, steps, 1e-3, (rounds + 1) * epoch))
+    learn.distill_stage(steps, rounds + 1, 1e-3)
+    del learn.one_batch
+    epochs = [[sum(o) for o in zip(*times[i:i + epoch])] for i in range(epoch - 1, len(times), epoch)] # without the first
     rows = [dict(what='distillation step: Learner / plain PyTorch', network=name, ms=1e3 * statistics.median(a for a, _ in epochs) / epoch,
                  ms_beside=1e3 * statistics.median(b for _, b in epochs) / epoch, ratio=statistics.median(a / b for a, b in epochs), bound=1.10)]
     def one_epoch(): learn.distill_stage(steps, 1, 1e-3)

@@ -66,7 +66,7 @@ def _watched(): return sys.stdout.isatty()
 def _say(text): print(text, flush=True)
 def _steps(n): return f"{n} step{'s' * (n > 1)}"
 
-# %% ../nbs/13_cli.ipynb #b93c34d9
+# %% ../nbs/13_cli.ipynb #bf3db384
 def _check_settings(s):
     "Everything that can be wrong with the settings, before any work starts"
     halvings(s['start'], s['end'])
@@ -78,6 +78,8 @@ def _check_settings(s):
     for name in ('lr', 'stage_lr'):
         if not s[name] > 0: raise ValueError(f"{name} must be above 0, got {s[name]}")
     if s['samples'] is not None and s['samples'] < 2: raise ValueError(f"samples must be at least 2 to have a spread, got {s['samples']}")
+    if s['ema'] is not None and not 0 <= s['ema'] < 1: raise ValueError(f"ema must lie in [0, 1), got {s['ema']}")
+    if get_prediction(s['pred']).name == 'eps': raise ValueError("pred eps cannot be distilled from pure noise, where alpha is 0 and noise says nothing about the image: use v, x or x_eps")
     models = 'auto', 'patchnet', 'unet'
     if s['model'] not in models: raise ValueError(f"unknown model {s['model']!r}: use one of {', '.join(models)}")
 
@@ -130,11 +132,11 @@ def _distill_all(learn, out, s):
     except FloatingPointError as e:
         raise FloatingPointError(f"{e}\nThey are in {_save_last_good(learn.student, out/f'student-{learn.student.steps:02}-last-good')}") from e
 
-# %% ../nbs/13_cli.ipynb #a65ecece
+# %% ../nbs/13_cli.ipynb #389d8593
 def _samplers(run, s):
     "Name, steps and denoiser of everything that is judged, the reference first"
     teacher, steps = load_denoiser(run/'teacher'), [s['start'], *halvings(s['start'], s['end'])]
-    return ([('teacher', s['teacher_steps'], teacher)] + [('teacher', n, teacher) for n in steps]
+    return ([('teacher', s['teacher_steps'], teacher)] + [('teacher', n, teacher) for n in steps if n != s['teacher_steps']]
             + [('student', n, load_denoiser(_student_folder(run, n))) for n in steps[1:] if _student_folder(run, n).exists()])
 
 def _sample_all(denoiser, noise, steps, y, device, bs=512):
@@ -230,7 +232,7 @@ def _report(results):
 * Teacher and students saw all the real images, so FID also rewards remembering them.
 """
 
-# %% ../nbs/13_cli.ipynb #4783c30d
+# %% ../nbs/13_cli.ipynb #acdf910b
 @call_parse
 def pd_distill(
     data:str='digits', # digits, fashion-mnist, or a folder of images
@@ -238,7 +240,7 @@ def pd_distill(
     size:int=32, # height and width that images of a folder are brought to, in pixels
     start:int=32, # steps that the teacher is sampled with: END times a power of two
     end:int=1, # steps of the last student
-    pred:str='v', # what the network says: x, eps, v or x_eps
+    pred:str='v', # what the network says: x, v or x_eps
     weight:str='truncated_snr', # loss weight: truncated_snr, snr, snr+1 or constant
     clip:bool=True, # do not clamp the network's images to [-1, 1] in training
     conditional:bool=False, # hand the labels (or subfolders) to the network
@@ -265,12 +267,13 @@ def pd_distill(
         elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
         return _run_all(settings, out, device, fresh=not resume)
 
-# %% ../nbs/13_cli.ipynb #0e110deb
+# %% ../nbs/13_cli.ipynb #6d33c352
 def _run_all(s, out, device, fresh):
     "The whole job"
     began = time.perf_counter()
     _check_settings(s)
     dls, x, y = _open_data(s['data'], s['size'], s['bs'], device)
+    if len(x) < 10: raise ValueError(f"at least 10 images are needed to train and judge, got {len(x)} in {s['data']}")
     if s['conditional'] and y is None: raise ValueError(f"--conditional needs classes: put the images of {s['data']} into one subfolder a class")
     set_seed(s['seed'])
     model = _make_model(s['model'], x.shape[1:], s['pred'], int(y.max()) + 1 if s['conditional'] else 0)

@@ -11,43 +11,89 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 
-# %% ../nbs/07_unet.ipynb #fa10da8e
+# %% ../nbs/07_unet.ipynb #724c4a5e
 class TimeEmbedding(nn.Module):
     "Sines and cosines of `t` at rising frequencies, then two layers; the class is added if there is one"
     def __init__(self,
         width:int, # size of the embedding
         classes:int=0, # number of classes, 0 for none
-        frequencies:int=16, # from a quarter turn over [0, 1] upwards, half an octave apart
+        frequencies:int=16, # from an eighth of a turn over [0, 1] upwards, half an octave apart
     ):
         super().__init__()
-        self.register_buffer('frequencies', math.pi/4 * 2**(torch.arange(frequencies) / 2), persistent=False)
+        self.frequencies = frequencies
         self.layers = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
         self.classes = nn.Embedding(classes, width) if classes else None
+    def waves(self, t):
+        "Equation (1), in float32 whatever the network's dtype"
+        if t.ndim != 1: raise ValueError(f"t must have shape (B,), one time for each image, got {tuple(t.shape)}")
+        angle = t[:, None].float() * (math.pi/4 * 2**(torch.arange(self.frequencies, device=t.device) / 2))
+        return torch.cat([angle.sin(), angle.cos()], 1)
     def forward(self, t, y=None):
-        angle = t[:, None].to(self.frequencies.dtype) * self.frequencies
-        emb = self.layers(torch.cat([angle.sin(), angle.cos()], 1).to(self.layers[0].weight.dtype))
-        if y is not None:
-            if self.classes is None: raise ValueError("this network was made without classes: pass classes=… when you make it, or no y")
-            emb = emb + self.classes(y)
+        emb = self.layers(self.waves(t).to(self.layers[0].weight.dtype))
+        if y is not None: emb = emb + self._of_class(y)
         return F.silu(emb)
+    def _of_class(self, y):
+        if self.classes is None: raise ValueError("this network was made without classes: pass classes=… when you make it, or no y")
+        try: return self.classes(y)
+        except IndexError as e: raise ValueError(f"class numbers must lie in 0 … {len(self.classes.weight) - 1}, got {y.min()} … {y.max()}") from e
 
-# %% ../nbs/07_unet.ipynb #52bd4937
+# %% ../nbs/07_unet.ipynb #a605e1c9
+def _zeroed(layer):
+    "The layer with weights and bias 0, so that it starts by adding nothing"
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
 class _ConvBlock(nn.Module):
     "Two 3×3 convolutions around a shortcut, scaled and shifted by the time"
     def __init__(self, c_in, c_out, width):
         super().__init__()
         self.norm1, self.conv1 = nn.GroupNorm(math.gcd(8, c_in), c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.norm2, self.conv2 = nn.GroupNorm(math.gcd(8, c_out), c_out), nn.Conv2d(c_out, c_out, 3, padding=1)
+        self.norm2, self.conv2 = nn.GroupNorm(math.gcd(8, c_out), c_out), _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.time = nn.Linear(width, 2 * c_out)
         self.shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
     def forward(self, x, emb):
         scale, shift = self.time(emb)[:, :, None, None].chunk(2, 1)
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
         return self.shortcut(x) + h
 
-# %% ../nbs/07_unet.ipynb #0b672747
+# %% ../nbs/07_unet.ipynb #4384ce4d
+class _Attention(nn.Module):
+    "A shortcut around self-attention between all places of the image"
+    def __init__(self, c):
+        super().__init__()
+        self.norm = nn.GroupNorm(math.gcd(8, c), c)
+        self.attend = nn.MultiheadAttention(c, math.gcd(c, max(1, c // 32)), batch_first=True)
+        _zeroed(self.attend.out_proj)
+    def forward(self, h):
+        tokens = self.norm(h).flatten(2).transpose(1, 2)
+        return h + self.attend(tokens, tokens, tokens, need_weights=False)[0].transpose(1, 2).view_as(h)
+
+# %% ../nbs/07_unet.ipynb #94736f3b
+def _down_path(widths, depth, emb):
+    "Blocks at each resolution with a halving between, and the channels of all that is kept on the way"
+    layers, skips = [], [widths[0]]
+    for i, w in enumerate(widths):
+        if i:
+            layers.append(nn.Conv2d(skips[-1], skips[-1], 3, stride=2, padding=1))
+            skips.append(skips[-1])
+        for _ in range(depth):
+            layers.append(_ConvBlock(skips[-1], w, emb))
+            skips.append(w)
+    return nn.ModuleList(layers), skips
+
+def _up_path(widths, depth, emb, skips):
+    "The way back: one block for each thing that was kept, with a doubling between resolutions"
+    layers, c = [], skips[-1]
+    for i, w in reversed(list(enumerate(widths))):
+        for _ in range(depth + 1):
+            layers.append(_ConvBlock(c + skips.pop(), w, emb))
+            c = w
+        if i: layers.append(nn.Upsample(scale_factor=2, mode='nearest'))
+    return nn.ModuleList(layers)
+
+# %% ../nbs/07_unet.ipynb #7f361bdd
 class UNet(nn.Module):
     "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B)"
     def __init__(self,
@@ -59,50 +105,44 @@ class UNet(nn.Module):
         attention:bool=False, # self-attention at the lowest resolution
     ):
         super().__init__()
+        if not widths: raise ValueError("widths must name the channels of at least one resolution, got none")
         self.config = dict(channels=channels, out_channels=out_channels, widths=list(widths), depth=depth, classes=classes, attention=attention)
         self.channels, self.multiple, emb = channels, 2**(len(widths) - 1), 4 * widths[0]
         self.time, self.first = TimeEmbedding(emb, classes), nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.down, self.up, skips, c = nn.ModuleList(), nn.ModuleList(), [widths[0]], widths[0]
-        for i, w in enumerate(widths):
-            if i: self.down.append(nn.Conv2d(c, c, 3, stride=2, padding=1)); skips.append(c)
-            for _ in range(depth): self.down.append(_ConvBlock(c, w, emb)); c = w; skips.append(c)
+        self.down, skips = _down_path(widths, depth, emb)
+        c = skips[-1]
         self.middle = nn.ModuleList([_ConvBlock(c, c, emb), _ConvBlock(c, c, emb)])
-        self.attention = nn.MultiheadAttention(c, max(1, c // 32), batch_first=True) if attention else None
-        for i, w in reversed(list(enumerate(widths))):
-            for _ in range(depth + 1): self.up.append(_ConvBlock(c + skips.pop(), w, emb)); c = w
-            if i: self.up.append(nn.Upsample(scale_factor=2, mode='nearest'))
-        self.last = nn.Sequential(nn.GroupNorm(math.gcd(8, c), c), nn.SiLU(), nn.Conv2d(c, out_channels or channels, 3, padding=1))
-        nn.init.zeros_(self.last[-1].weight)
+        self.attention = _Attention(c) if attention else nn.Identity()
+        self.up = _up_path(widths, depth, emb, skips)
+        c = widths[0]
+        self.last = nn.Sequential(nn.GroupNorm(math.gcd(8, c), c), nn.SiLU(), _zeroed(nn.Conv2d(c, out_channels or channels, 3, padding=1)))
     def forward(self,
         z:Tensor, # noisy images, shape (B, channels, H, W), H and W multiples of `2**(len(widths) - 1)`
         t:Tensor, # times in [0, 1], shape (B,)
         y:Tensor|None=None, # class numbers, shape (B,)
     )->Tensor: # answer, shape (B, out_channels, H, W)
         "Raises `ValueError` for images of the wrong channels or size"
-        if z.shape[1] != self.channels: raise ValueError(f"this UNet takes {self.channels} channels, got images of shape {tuple(z.shape[1:])}")
-        if z.shape[2] % self.multiple or z.shape[3] % self.multiple:
-            raise ValueError(f"height and width must be multiples of {self.multiple} for a UNet of {len(self.config['widths'])} resolutions, got {tuple(z.shape[2:])}")
+        self._check(z)
         emb, h = self.time(t, y), self.first(z)
-        hs = [h]
+        skips = [h]
         for layer in self.down:
             h = layer(h, emb) if isinstance(layer, _ConvBlock) else layer(h)
-            hs.append(h)
-        h = self.middle[0](h, emb)
-        if self.attention is not None:
-            tokens = h.flatten(2).transpose(1, 2)
-            h = h + self.attention(tokens, tokens, tokens, need_weights=False)[0].transpose(1, 2).view_as(h)
-        h = self.middle[1](h, emb)
-        for layer in self.up: h = layer(torch.cat([h, hs.pop()], 1), emb) if isinstance(layer, _ConvBlock) else layer(h)
+            skips.append(h)
+        h = self.middle[1](self.attention(self.middle[0](h, emb)), emb)
+        for layer in self.up: h = layer(torch.cat([h, skips.pop()], 1), emb) if isinstance(layer, _ConvBlock) else layer(h)
         return self.last(h)
+    def _check(self, z):
+        if z.ndim != 4 or z.shape[1] != self.channels:
+            raise ValueError(f"this UNet takes {self.channels} channels in images of shape (B, {self.channels}, H, W), got {tuple(z.shape)}")
+        if z.shape[2] % self.multiple or z.shape[3] % self.multiple:
+            raise ValueError(f"height and width must be multiples of {self.multiple} for a UNet of {len(self.config['widths'])} resolutions, got {tuple(z.shape[2:])}")
 
-# %% ../nbs/07_unet.ipynb #6835d060
+# %% ../nbs/07_unet.ipynb #d5374b11
 class _DenseBlock(nn.Module):
     "A shortcut around two dense layers over the whole image; the time joins between them"
     def __init__(self, numbers, hidden, emb):
         super().__init__()
-        self.norm, self.inner, self.outer, self.time = nn.LayerNorm(numbers), nn.Linear(numbers, hidden), nn.Linear(hidden, numbers), nn.Linear(emb, hidden)
-        nn.init.zeros_(self.outer.weight)
-        nn.init.zeros_(self.outer.bias)
+        self.norm, self.inner, self.outer, self.time = nn.LayerNorm(numbers), nn.Linear(numbers, hidden), _zeroed(nn.Linear(hidden, numbers)), nn.Linear(emb, hidden)
     def forward(self, h, emb):
         flat = h.flatten(1)
         return h + self.outer(F.silu(self.inner(self.norm(flat)) + self.time(emb))).view_as(h)
@@ -111,12 +151,10 @@ class _NeighbourBlock(nn.Module):
     "A shortcut around two 3×3 convolutions; the time joins between them"
     def __init__(self, width, emb):
         super().__init__()
-        self.norm, self.inner, self.outer, self.time = nn.GroupNorm(1, width), nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1), nn.Linear(emb, width)
-        nn.init.zeros_(self.outer.weight)
-        nn.init.zeros_(self.outer.bias)
+        self.norm, self.inner, self.outer, self.time = nn.GroupNorm(1, width), nn.Conv2d(width, width, 3, padding=1), _zeroed(nn.Conv2d(width, width, 3, padding=1)), nn.Linear(emb, width)
     def forward(self, h, emb): return h + self.outer(F.silu(self.inner(self.norm(h)) + self.time(emb)[:, :, None, None]))
 
-# %% ../nbs/07_unet.ipynb #5f842353
+# %% ../nbs/07_unet.ipynb #9cabefed
 class PatchNet(nn.Module):
     "For tiny images: patches become channels, then dense layers see the whole and convolutions the neighbours, in turn"
     def __init__(self,
@@ -135,8 +173,7 @@ class PatchNet(nn.Module):
         self.shape, self.patch, emb = (channels, size, size), patch, 128
         self.time, self.first = TimeEmbedding(emb, classes), nn.Conv2d(channels * patch**2, width, 3, padding=1)
         self.blocks = nn.ModuleList(block for _ in range(depth) for block in (_DenseBlock(width * (size // patch)**2, hidden, emb), _NeighbourBlock(width, emb)))
-        self.last = nn.Sequential(nn.GroupNorm(1, width), nn.Conv2d(width, (out_channels or channels) * patch**2, 3, padding=1))
-        nn.init.zeros_(self.last[-1].weight)
+        self.last = nn.Sequential(nn.GroupNorm(1, width), _zeroed(nn.Conv2d(width, (out_channels or channels) * patch**2, 3, padding=1)))
     def forward(self,
         z:Tensor, # noisy images, shape (B, channels, size, size)
         t:Tensor, # times in [0, 1], shape (B,)
