@@ -45,52 +45,62 @@ class _UnitScale(nn.Module):
         self.register_buffer('scale', torch.ones(()))
     def forward(self, f): return f / self.scale
 
-# %% ../nbs/10_metrics.ipynb #8120970a
+# %% ../nbs/10_metrics.ipynb #87aac2b5
 def fit_judge(
     x:Tensor, # real images in [-1, 1], shape (n, C, H, W)
     y:Tensor|None=None, # class numbers, shape (n,); None to learn which way up an image is instead (Gidaris et al. 2018)
     epochs:int=20, # passes over the data, >= 1
     seed:int=0, # draws the held-out fifth, the weights and the batches
-    device=None, # fastai's default if None
+    device=None, # where it trains, e.g. 'cuda'; the CPU if None
 )->tuple[FeatureNet,float]: # the network in eval mode, and its accuracy on a held-out fifth
     "A judge trained on the real images: a classifier of their labels, or of four rotations if there are none"
+    if len(x) < 5: raise ValueError(f"a judge needs at least 5 images, four to learn from and one to be tested on, got {len(x)}")
+    if x.shape[2] != x.shape[3]: raise ValueError(f"a judge needs square images, got {tuple(x.shape[2:])} pixels")
     if y is None: x, y = torch.cat([x.rot90(k, (2, 3)) for k in range(4)]), torch.arange(4).repeat_interleave(len(x))
     set_seed(seed)
     net = FeatureNet(x.shape[1], x.shape[2], int(y.max()) + 1)
     learn = Learner(tensor_dls(x, y, bs=64, valid_pct=0.2, seed=seed, device=device), net, loss_func=F.cross_entropy, metrics=accuracy)
     with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(epochs, 3e-3)
     with torch.no_grad():
-        scale = net.eval().body(x.to(learn.dls.device)).pow(2).mean().sqrt()
+        scale = net.eval().body(x.to(learn.dls.device)).pow(2).mean().sqrt().clamp(min=1e-9)
         net.body[-1].scale = scale
         net.head.weight *= scale
     return net, learn.recorder.values[-1][-1]
 
-# %% ../nbs/10_metrics.ipynb #ef9d4407
+# %% ../nbs/10_metrics.ipynb #01805835
+def _check_sets(real, fake):
+    "Raises `ValueError` for two sets of images between which there is no distance"
+    if min(len(real), len(fake)) < 2: raise ValueError(f"a distance between sets needs at least 2 images in each, got {len(real)} real and {len(fake)} samples")
+    if real.shape[1:] != fake.shape[1:]: raise ValueError(f"real images and samples must have the same shape, got {tuple(real.shape[1:])} and {tuple(fake.shape[1:])}")
+    for name, o in dict(real=real, sampled=fake).items():
+        bad = (~o.flatten(1).isfinite().all(1)).sum().item()
+        if bad: raise ValueError(f"{bad} of {len(o)} {name} images hold NaN or infinite values: there is no distance to them")
+
 @torch.no_grad()
 def _compare(make, real, fake, bs=512):
     "The result of a torchmetrics metric that has seen both sets of images"
+    _check_sets(real, fake)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', 'Metric .* will save all extracted features')
+        warnings.filterwarnings('ignore', r'.*torch\.jit')
         metric = make().to(real.device)
-    for images, is_real in ((real, True), (fake, False)):
-        for o in images.split(bs): metric.update(o, real=is_real)
-    return metric.compute()
+        for images, is_real in ((real, True), (fake, False)):
+            for o in images.split(bs): metric.update(o, real=is_real)
+        return metric.compute()
 
-def _check_enough(real, fake):
-    if min(len(real), len(fake)) < 2: raise ValueError(f"a distance between sets needs at least 2 images in each, got {len(real)} real and {len(fake)} samples")
-
-# %% ../nbs/10_metrics.ipynb #ec98f687
+# %% ../nbs/10_metrics.ipynb #1534af24
 def fid(
     real:Tensor, # real images, shape (n, C, H, W)
     fake:Tensor, # samples, shape (m, C, H, W)
     features:nn.Module, # images -> features, shape (B, d), with `num_features` = d, e.g. `judge.body`
 )->float: # >= 0, lower is better; comparable within one feature space and number of samples only
     "Fréchet distance between the features of two sets of images (Heusel et al. 2017), by torchmetrics"
-    _check_enough(real, fake)
-    from torchmetrics.image.fid import FrechetInceptionDistance
-    return float(_compare(lambda: FrechetInceptionDistance(features), real, fake))
+    def _make():
+        from torchmetrics.image.fid import FrechetInceptionDistance
+        return FrechetInceptionDistance(features)
+    return max(0., float(_compare(_make, real, fake)))
 
-# %% ../nbs/10_metrics.ipynb #e132e333
+# %% ../nbs/10_metrics.ipynb #ffd7995b
 def kid(
     real:Tensor, # real images, shape (n, C, H, W)
     fake:Tensor, # samples, shape (m, C, H, W)
@@ -100,12 +110,12 @@ def kid(
     seed:int=0, # draws the subsets
 )->float: # about 0 for equal distributions, may be slightly negative
     "Kernel distance between the features of two sets of images (Bińkowski et al. 2018), unbiased in the number of samples, by torchmetrics"
-    _check_enough(real, fake)
-    from torchmetrics.image.kid import KernelInceptionDistance
-    size = min(subset_size, len(real), len(fake))
+    def _make():
+        from torchmetrics.image.kid import KernelInceptionDistance
+        return KernelInceptionDistance(features, subsets=subsets, subset_size=min(subset_size, len(real), len(fake)))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return float(_compare(lambda: KernelInceptionDistance(features, subsets=subsets, subset_size=size), real, fake)[0])
+        return float(_compare(_make, real, fake)[0])
 
 # %% ../nbs/10_metrics.ipynb #bd66011c
 @torch.no_grad()

@@ -37,19 +37,25 @@ class TimeEmbedding(nn.Module):
         try: return self.classes(y)
         except IndexError as e: raise ValueError(f"class numbers must lie in 0 … {len(self.classes.weight) - 1}, got {y.min()} … {y.max()}") from e
 
-# %% ../nbs/07_unet.ipynb #a605e1c9
+# %% ../nbs/07_unet.ipynb #a8b4e259
+def _norm(c):
+    "Normalises 8 groups of the c channels, or fewer, so that each group has two channels at least"
+    groups = math.gcd(8, c)
+    return nn.GroupNorm(groups if groups < c else max(1, c // 2), c)
+
 def _zeroed(layer):
     "The layer with weights and bias 0, so that it starts by adding nothing"
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
 
+# %% ../nbs/07_unet.ipynb #75ddc5a9
 class _ConvBlock(nn.Module):
     "Two 3×3 convolutions around a shortcut, scaled and shifted by the time"
     def __init__(self, c_in, c_out, width):
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(math.gcd(8, c_in), c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
-        self.norm2, self.conv2 = nn.GroupNorm(math.gcd(8, c_out), c_out), _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
+        self.norm1, self.conv1 = _norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
+        self.norm2, self.conv2 = _norm(c_out), _zeroed(nn.Conv2d(c_out, c_out, 3, padding=1))
         self.time = nn.Linear(width, 2 * c_out)
         self.shortcut = nn.Conv2d(c_in, c_out, 1) if c_in != c_out else nn.Identity()
     def forward(self, x, emb):
@@ -58,12 +64,12 @@ class _ConvBlock(nn.Module):
         h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
         return self.shortcut(x) + h
 
-# %% ../nbs/07_unet.ipynb #4384ce4d
+# %% ../nbs/07_unet.ipynb #ae9bf4da
 class _Attention(nn.Module):
     "A shortcut around self-attention between all places of the image"
     def __init__(self, c):
         super().__init__()
-        self.norm = nn.GroupNorm(math.gcd(8, c), c)
+        self.norm = _norm(c)
         self.attend = nn.MultiheadAttention(c, math.gcd(c, max(1, c // 32)), batch_first=True)
         _zeroed(self.attend.out_proj)
     def forward(self, h):
@@ -93,7 +99,7 @@ def _up_path(widths, depth, emb, skips):
         if i: layers.append(nn.Upsample(scale_factor=2, mode='nearest'))
     return nn.ModuleList(layers)
 
-# %% ../nbs/07_unet.ipynb #7f361bdd
+# %% ../nbs/07_unet.ipynb #28bce5e1
 class UNet(nn.Module):
     "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B)"
     def __init__(self,
@@ -115,7 +121,7 @@ class UNet(nn.Module):
         self.attention = _Attention(c) if attention else nn.Identity()
         self.up = _up_path(widths, depth, emb, skips)
         c = widths[0]
-        self.last = nn.Sequential(nn.GroupNorm(math.gcd(8, c), c), nn.SiLU(), _zeroed(nn.Conv2d(c, out_channels or channels, 3, padding=1)))
+        self.last = nn.Sequential(_norm(c), nn.SiLU(), _zeroed(nn.Conv2d(c, out_channels or channels, 3, padding=1)))
     def forward(self,
         z:Tensor, # noisy images, shape (B, channels, H, W), H and W multiples of `2**(len(widths) - 1)`
         t:Tensor, # times in [0, 1], shape (B,)
