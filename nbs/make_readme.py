@@ -1,8 +1,7 @@
-"Makes README.md from index.ipynb as nbdev processes it, without Quarto"
+"Makes README.md from index.ipynb, without Quarto"
 import re
 from pathlib import Path
-from nbdev.process import NBProcessor
-from nbdev.processors import FilterDefaults
+from fastcore.nbio import read_nb
 
 nbs = Path(__file__).parent
 
@@ -16,13 +15,10 @@ def output(o):
 
 def parts(cell):
     "A cell as pieces of Markdown; links to files beside the notebook now start from the top of the repository"
-    source = cell.source.strip()
-    if cell.cell_type != 'code': return [re.sub(r'\]\((?=images/|\w+\.ipynb)', '](nbs/', source)]
-    shown = [] if 'echo: false' in source or not source else [f"```python\n{source}\n```"]
-    return [*shown, *map(output, cell.get('outputs', []))]
+    if cell.cell_type != 'code': return [re.sub(r'\]\((?=images/|\w+\.ipynb)', '](nbs/', cell.source)]
+    shown = [] if '#| echo: false' in cell.source else [f"```python\n{cell.source}\n```"]
+    return [*shown, *map(output, cell.outputs)]
 
 
-processor = NBProcessor(nbs/'index.ipynb', procs=FilterDefaults().procs())
-processor.process()
 head = '<!-- Made from nbs/index.ipynb by nbs/make_readme.py: edit the notebook. -->'
-(nbs.parent/'README.md').write_text('\n\n'.join([head, *(p for c in processor.nb.cells for p in parts(c))]) + '\n', encoding='utf-8')
+(nbs.parent/'README.md').write_text('\n\n'.join([head, *(p for c in read_nb(nbs/'index.ipynb').cells for p in parts(c))]) + '\n', encoding='utf-8')

@@ -232,7 +232,7 @@ def _report(results):
 * Teacher and students saw all the real images, so FID also rewards remembering them.
 """
 
-# %% ../nbs/13_cli.ipynb #40671ce7
+# %% ../nbs/13_cli.ipynb #12b77463
 @call_parse
 def pd_distill(
     data:str='digits', # digits, fashion-mnist, or a folder of images
@@ -246,8 +246,8 @@ def pd_distill(
     conditional:bool=False, # hand the labels (or subfolders) to the network
     model:str='auto', # patchnet (tiny images), unet, or auto
     epochs:int=None, # teacher's passes over the data (default: enough for 2,500 updates)
-    stage_epochs:int=None, # each stage's passes, twice that for 2 steps and 1 (default: enough for 750 updates)
-    refine:int=4, # finer steps that the first teacher takes in place of each of START
+    stage_epochs:int=None, # each stage's passes, twice that for 2 steps and 1 (default: enough for 600 updates)
+    refine:int=8, # finer steps that the first teacher takes in place of each of START
     bs:int=128, # batch size
     lr:float=2e-3, # teacher's highest learning rate
     stage_lr:float=1e-3, # students' highest learning rate
@@ -267,7 +267,7 @@ def pd_distill(
         elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
         return _run_all(settings, out, device, fresh=not resume)
 
-# %% ../nbs/13_cli.ipynb #fa9795ad
+# %% ../nbs/13_cli.ipynb #ff8fa8e3
 def _run_all(s, out, device, fresh):
     "The whole job"
     began = time.perf_counter()
@@ -279,7 +279,7 @@ def _run_all(s, out, device, fresh):
     model = _make_model(s['model'], x.shape[1:], s['pred'], int(y.max()) + 1 if s['conditional'] else 0)
     learn = diffusion_learner(dls, model, pred=s['pred'], weight=s['weight'], clip=s['clip'], conditional=s['conditional'])
     s['epochs'] = s['epochs'] or math.ceil(2500 / len(dls.train))
-    s['stage_epochs'] = s['stage_epochs'] or math.ceil(750 / len(dls.train))
+    s['stage_epochs'] = s['stage_epochs'] or math.ceil(600 / len(dls.train))
     if fresh:
         out.mkdir(parents=True)
         _write_json(out/'run.json', dict(s, shape=list(x.shape[1:])))
