@@ -267,7 +267,7 @@ def pd_distill(
         elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
         return _run_all(settings, out, device, fresh=not resume)
 
-# %% ../nbs/13_cli.ipynb #ff8fa8e3
+# %% ../nbs/13_cli.ipynb #6aeb31e5
 def _run_all(s, out, device, fresh):
     "The whole job"
     began = time.perf_counter()
@@ -292,7 +292,7 @@ def _run_all(s, out, device, fresh):
     except KeyboardInterrupt: raise CliError(f"broken off; what is finished is in {out}: go on with --out {out} --resume")
     scale = 2**20 if sys.platform == 'darwin' else 2**10
     _say(f"\n{results_table(results)}\n\n{out/'report.md'} tells the rest ({time.perf_counter() - began:.0f} s, at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale:,.0f} MB)")
-    return results if not is_cli() else None
+    return results
 
 # %% ../nbs/13_cli.ipynb #a0103d55
 @call_parse
