@@ -66,7 +66,7 @@ def _watched(): return sys.stdout.isatty()
 def _say(text): print(text, flush=True)
 def _steps(n): return f"{n} step{'s' * (n > 1)}"
 
-# %% ../nbs/13_cli.ipynb #bf3db384
+# %% ../nbs/13_cli.ipynb #4e084ab5
 def _check_settings(s):
     "Everything that can be wrong with the settings, before any work starts"
     halvings(s['start'], s['end'])
@@ -87,7 +87,8 @@ def _read_run(run):
     "The settings of a run folder"
     file = Path(run)/'run.json'
     if not file.exists(): raise FileNotFoundError(f"{run} is not a run folder, it has no run.json: pass the --out folder of pd_distill")
-    return json.loads(file.read_text())
+    try: return dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as e: raise ValueError(f"{file} is not valid JSON, so the settings of this run are lost: {e}") from e
 
 def _write_json(file, what):
     "Whole or not at all"
