@@ -5,94 +5,113 @@
 # %% auto #0
 __all__ = ['schedules', 'networks', 'save_denoiser', 'load_denoiser']
 
-# %% ../nbs/12_io.ipynb #be1ec5ca
+# %% ../nbs/12_io.ipynb #460f337c
 import hashlib
 import json
 import shutil
-import tempfile
+import uuid
 from pathlib import Path
 import safetensors.torch
 from safetensors import SafetensorError
+from torch import nn
 from .denoiser import Denoiser
+from .prediction import predictions
 from .schedule import CosineNoiseSchedule, BetaSchedule
 from .unet import UNet, PatchNet
 
-# %% ../nbs/12_io.ipynb #564044a4
+# %% ../nbs/12_io.ipynb #0e9e64dc
 schedules = {o.__name__: o for o in (CosineNoiseSchedule, BetaSchedule)} # what `load_denoiser` can make; add your own
 networks = {o.__name__: o for o in (UNet, PatchNet)} # what `load_denoiser` can make; add your own, with a `config` attribute
-_weights, _config, _pickles = 'model.safetensors', 'config.json', {'.pt', '.pth', '.pkl', '.pickle', '.bin', '.ckpt', '.joblib'}
+_weights, _config, _format = 'model.safetensors', 'config.json', 1
+_pickles = {'.pt', '.pth', '.pkl', '.pickle', '.bin', '.ckpt', '.joblib'}
 
-# %% ../nbs/12_io.ipynb #b6695594
+# %% ../nbs/12_io.ipynb #db6e8ca2
 def _sha256(path): return hashlib.sha256(path.read_bytes()).hexdigest()
 
+def _describe(denoiser):
+    "What goes into the JSON, but for the checksum; raises `ValueError` for what `load_denoiser` could not make again"
+    model, schedule, pred = denoiser.model, denoiser.schedule, denoiser.pred.name
+    if not isinstance(model, nn.Module): raise ValueError(f"cannot save a {type(model).__name__} as a network: the denoiser's model must be an nn.Module")
+    if type(schedule).__name__ not in schedules: raise ValueError(f"cannot save a {type(schedule).__name__}, only {', '.join(schedules)}: add your class to progressive_distillation.io.schedules")
+    if pred not in predictions: raise ValueError(f"cannot save the prediction {pred!r}, only {', '.join(predictions)}: add yours to progressive_distillation.prediction.predictions")
+    config = dict(format=_format, pred=pred, steps=denoiser.steps, clip=denoiser.clip, schedule=dict(name=type(schedule).__name__, **schedule.config()),
+                  model=dict(name=type(model).__name__, **getattr(model, 'config', {})))
+    try: json.dumps(config)
+    except TypeError as e: raise ValueError(f"the config of {type(model).__name__} and of its schedule must hold numbers, texts, lists and the like: {e}") from e
+    return config
+
+# %% ../nbs/12_io.ipynb #5f532235
 def save_denoiser(
     denoiser:Denoiser, # its schedule must be one of `schedules`
     folder, # where to; must not exist
 )->Path: # the folder
     "Weights as safetensors, the rest as JSON; the folder appears whole or not at all"
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if folder.exists(): raise FileExistsError(f"{folder} exists already: choose another folder, nothing was written")
-    schedule, model = type(denoiser.schedule).__name__, denoiser.model
-    if schedule not in schedules: raise ValueError(f"cannot save a {schedule}, only {', '.join(schedules)}: add your class to progressive_distillation.io.schedules")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
+    config = _describe(denoiser)
+    draft = folder.with_name(f'.{folder.name}-{uuid.uuid4().hex[:8]}')
+    draft.mkdir(parents=True)
     try:
-        safetensors.torch.save_model(model, str(draft/_weights))
-        config = dict(format=1, pred=denoiser.pred.name, steps=denoiser.steps, clip=denoiser.clip, schedule=dict(name=schedule, **denoiser.schedule.config()),
-                      model=dict(name=type(model).__name__, **getattr(model, 'config', {})), sha256=_sha256(draft/_weights))
-        (draft/_config).write_text(json.dumps(config, indent=1) + '\n')
-        draft.chmod(0o755)
+        safetensors.torch.save_model(denoiser.model, str(draft/_weights))
+        config['sha256'] = _sha256(draft/_weights)
+        (draft/_config).write_text(json.dumps(config, indent=1) + '\n', encoding='utf-8')
         draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return folder
 
-# %% ../nbs/12_io.ipynb #7d89f1f6
+# %% ../nbs/12_io.ipynb #0bc0445d
 def _refuse_pickles(folder):
     "A pickle can run any code when it is opened"
     for f in sorted(p for p in folder.iterdir() if p.is_file()):
         with f.open('rb') as o: head = o.read(4)
-        if f.suffix in _pickles or head == b'PK\x03\x04' or head[:1] == b'\x80' and f.suffix != '.safetensors':
+        if f.suffix.lower() in _pickles or head == b'PK\x03\x04' or head[:1] == b'\x80' and f.suffix != '.safetensors':
             raise ValueError(f"{f} is a pickle, which can run any code when it is opened: refused. Keep only {_weights} and {_config} in the folder")
 
-# %% ../nbs/12_io.ipynb #91cdb1b8
+# %% ../nbs/12_io.ipynb #c87bee94
 def _read_config(folder):
     "The JSON of a saved denoiser"
-    try: config = dict(json.loads((folder/_config).read_text(encoding='utf-8')))
-    except (ValueError, TypeError) as e: raise ValueError(f"{folder/_config} is not valid JSON: {e}") from e
-    missing = {'pred', 'steps', 'clip', 'schedule', 'model', 'sha256'} - set(config)
-    if missing: raise ValueError(f"{folder/_config} lacks {', '.join(sorted(missing))}: it was not written by save_denoiser")
-    steps = config['steps']
-    if steps is not None and (not isinstance(steps, int) or steps < 1): raise ValueError(f"{folder/_config} must give steps as null or a whole number of at least 1, got {steps!r}")
+    file = folder/_config
+    try: config = json.loads(file.read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as e: raise ValueError(f"{file} is not valid JSON: {e}") from e
+    if not isinstance(config, dict): raise ValueError(f"{file} must hold a JSON object, got {config!r:.60}: it was not written by save_denoiser")
+    missing = {'format', 'pred', 'steps', 'clip', 'schedule', 'model', 'sha256'} - set(config)
+    if missing: raise ValueError(f"{file} lacks {', '.join(sorted(missing))}: it was not written by save_denoiser")
+    fmt, pred, steps, clip = (config[k] for k in ('format', 'pred', 'steps', 'clip'))
+    if fmt != _format: raise ValueError(f"{file} is of format {fmt!r}, and this version of progressive_distillation reads format {_format}: upgrade it")
+    if not isinstance(pred, str) or pred not in predictions: raise ValueError(f"{file} gives the prediction as {pred!r}: use one of {', '.join(predictions)}")
+    if steps is not None and (type(steps) is not int or steps < 1): raise ValueError(f"{file} must give steps as null or a whole number of at least 1, got {steps!r}")
+    if not isinstance(clip, bool): raise ValueError(f"{file} must give clip as true or false, got {clip!r}")
     return config
 
-# %% ../nbs/12_io.ipynb #e0d4a71d
+# %% ../nbs/12_io.ipynb #f4747cf5
 def _make(known, spec, what, file):
     "The object that a JSON entry with a name and keyword arguments describes"
-    if not isinstance(spec, dict) or 'name' not in spec: raise ValueError(f"{file} must describe its {what} by a name and arguments, got {spec!r}")
-    arguments = {k: v for k, v in spec.items() if k != 'name'}
-    if spec['name'] not in known:
-        raise ValueError(f"{file} names the {what} {spec['name']!r}: known are {', '.join(known)}. Add yours to progressive_distillation.io.{what}s" + (", or pass model=" if what == 'network' else ''))
-    try: return known[spec['name']](**arguments)
-    except Exception as e: raise ValueError(f"{file} describes a {spec['name']} that cannot be made: {e}") from e
+    if not isinstance(spec, dict) or not isinstance(spec.get('name'), str): raise ValueError(f"{file} must describe its {what} by a name and arguments, got {spec!r:.60}")
+    name, arguments = spec['name'], {k: v for k, v in spec.items() if k != 'name'}
+    if name not in known:
+        raise ValueError(f"{file} names the {what} {name!r}: known are {', '.join(known)}. Add yours to progressive_distillation.io.{what}s" + (", or pass model=" if what == 'network' else ''))
+    try: return known[name](**arguments)
+    except Exception as e: raise ValueError(f"{file} describes a {name} that cannot be made ({type(e).__name__}: {e}): restore what save_denoiser wrote") from e
 
-# %% ../nbs/12_io.ipynb #9c44b260
+# %% ../nbs/12_io.ipynb #1626f4dc
 def load_denoiser(
     folder, # what `save_denoiser` wrote
     model=None, # network to load the weights into, for classes that are not in `networks`
     device='cpu', # where to
 )->Denoiser: # in eval mode
     "The saved denoiser; raises `ValueError` for a pickle, and for weights that are damaged or belong to another JSON"
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
+    if model is not None and not isinstance(model, nn.Module): raise ValueError(f"model must be a network to load the weights into, got {model!r:.60}")
     if folder.is_file(): raise ValueError(f"{folder} is a file: pass the folder that holds {_weights} and {_config}")
     if folder.is_dir(): _refuse_pickles(folder)
     for name in (_weights, _config):
-        if not (folder/name).exists(): raise FileNotFoundError(f"{folder} holds no {name}: pass a folder that save_denoiser wrote")
+        if not (folder/name).is_file(): raise FileNotFoundError(f"{folder} holds no {name}: pass a folder that save_denoiser wrote")
     config = _read_config(folder)
     if _sha256(folder/_weights) != config['sha256']: raise ValueError(f"{folder/_weights} is damaged or does not belong to its {_config}: the checksums differ")
+    schedule, whose = _make(schedules, config['schedule'], 'schedule', folder/_config), 'given as model=' if model is not None else f'that {_config} describes'
     if model is None: model = _make(networks, config['model'], 'network', folder/_config)
     try: safetensors.torch.load_model(model, str(folder/_weights))
-    except (SafetensorError, RuntimeError) as e: raise ValueError(f"{folder/_weights} does not fit the network that {_config} describes: {e}") from e
-    schedule = _make(schedules, config['schedule'], 'schedule', folder/_config)
-    return Denoiser(model, schedule, config['pred'], config['steps'], bool(config['clip'])).to(device).eval()
+    except (SafetensorError, RuntimeError) as e: raise ValueError(f"{folder/_weights} does not fit the network {whose}: {e}") from e
+    return Denoiser(model, schedule, config['pred'], config['steps'], config['clip']).to(device).eval()

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['TimeEmbedding', 'UNet', 'PatchNet']
 
-# %% ../nbs/07_unet.ipynb #e5ed8ff3
+# %% ../nbs/07_unet.ipynb #cb5c3f4b
 import math
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
+from fastcore.basics import patch
 
 # %% ../nbs/07_unet.ipynb #724c4a5e
 class TimeEmbedding(nn.Module):
@@ -99,7 +100,7 @@ def _up_path(widths, depth, emb, skips):
         if i: layers.append(nn.Upsample(scale_factor=2, mode='nearest'))
     return nn.ModuleList(layers)
 
-# %% ../nbs/07_unet.ipynb #28bce5e1
+# %% ../nbs/07_unet.ipynb #2b0641fc
 class UNet(nn.Module):
     "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B)"
     def __init__(self,
@@ -122,26 +123,31 @@ class UNet(nn.Module):
         self.up = _up_path(widths, depth, emb, skips)
         c = widths[0]
         self.last = nn.Sequential(_norm(c), nn.SiLU(), _zeroed(nn.Conv2d(c, out_channels or channels, 3, padding=1)))
-    def forward(self,
-        z:Tensor, # noisy images, shape (B, channels, H, W), H and W multiples of `2**(len(widths) - 1)`
-        t:Tensor, # times in [0, 1], shape (B,)
-        y:Tensor|None=None, # class numbers, shape (B,)
-    )->Tensor: # answer, shape (B, out_channels, H, W)
-        "Raises `ValueError` for images of the wrong channels or size"
-        self._check(z)
-        emb, h = self.time(t, y), self.first(z)
-        skips = [h]
-        for layer in self.down:
-            h = layer(h, emb) if isinstance(layer, _ConvBlock) else layer(h)
-            skips.append(h)
-        h = self.middle[1](self.attention(self.middle[0](h, emb)), emb)
-        for layer in self.up: h = layer(torch.cat([h, skips.pop()], 1), emb) if isinstance(layer, _ConvBlock) else layer(h)
-        return self.last(h)
-    def _check(self, z):
-        if z.ndim != 4 or z.shape[1] != self.channels:
-            raise ValueError(f"this UNet takes {self.channels} channels in images of shape (B, {self.channels}, H, W), got {tuple(z.shape)}")
-        if z.shape[2] % self.multiple or z.shape[3] % self.multiple:
-            raise ValueError(f"height and width must be multiples of {self.multiple} for a UNet of {len(self.config['widths'])} resolutions, got {tuple(z.shape[2:])}")
+
+# %% ../nbs/07_unet.ipynb #3dc0fe03
+def _check_size(net, z):
+    "Raises `ValueError` for images that a U-Net cannot take"
+    if z.ndim != 4 or z.shape[1] != net.channels:
+        raise ValueError(f"this UNet takes {net.channels} channels in images of shape (B, {net.channels}, H, W), got {tuple(z.shape)}")
+    if z.shape[2] % net.multiple or z.shape[3] % net.multiple:
+        raise ValueError(f"height and width must be multiples of {net.multiple} for a UNet of {len(net.config['widths'])} resolutions, got {tuple(z.shape[2:])}")
+
+@patch
+def forward(self:UNet,
+    z:Tensor, # noisy images, shape (B, channels, H, W), H and W multiples of `2**(len(widths) - 1)`
+    t:Tensor, # times in [0, 1], shape (B,)
+    y:Tensor|None=None, # class numbers, shape (B,)
+)->Tensor: # answer, shape (B, out_channels, H, W)
+    "Raises `ValueError` for images of the wrong channels or size"
+    _check_size(self, z)
+    emb, h = self.time(t, y), self.first(z)
+    skips = [h]
+    for layer in self.down:
+        h = layer(h, emb) if isinstance(layer, _ConvBlock) else layer(h)
+        skips.append(h)
+    h = self.middle[1](self.attention(self.middle[0](h, emb)), emb)
+    for layer in self.up: h = layer(torch.cat([h, skips.pop()], 1), emb) if isinstance(layer, _ConvBlock) else layer(h)
+    return self.last(h)
 
 # %% ../nbs/07_unet.ipynb #d5374b11
 class _DenseBlock(nn.Module):
@@ -160,7 +166,7 @@ class _NeighbourBlock(nn.Module):
         self.norm, self.inner, self.outer, self.time = nn.GroupNorm(1, width), nn.Conv2d(width, width, 3, padding=1), _zeroed(nn.Conv2d(width, width, 3, padding=1)), nn.Linear(emb, width)
     def forward(self, h, emb): return h + self.outer(F.silu(self.inner(self.norm(h)) + self.time(emb)[:, :, None, None]))
 
-# %% ../nbs/07_unet.ipynb #9cabefed
+# %% ../nbs/07_unet.ipynb #16379000
 class PatchNet(nn.Module):
     "For tiny images: patches become channels, then dense layers see the whole and convolutions the neighbours, in turn"
     def __init__(self,
@@ -180,13 +186,16 @@ class PatchNet(nn.Module):
         self.time, self.first = TimeEmbedding(emb, classes), nn.Conv2d(channels * patch**2, width, 3, padding=1)
         self.blocks = nn.ModuleList(block for _ in range(depth) for block in (_DenseBlock(width * (size // patch)**2, hidden, emb), _NeighbourBlock(width, emb)))
         self.last = nn.Sequential(nn.GroupNorm(1, width), _zeroed(nn.Conv2d(width, (out_channels or channels) * patch**2, 3, padding=1)))
-    def forward(self,
-        z:Tensor, # noisy images, shape (B, channels, size, size)
-        t:Tensor, # times in [0, 1], shape (B,)
-        y:Tensor|None=None, # class numbers, shape (B,)
-    )->Tensor: # answer, shape (B, out_channels, size, size)
-        "Raises `ValueError` for images of another shape"
-        if tuple(z.shape[1:]) != self.shape: raise ValueError(f"this PatchNet takes images of shape {self.shape}, got {tuple(z.shape[1:])}")
-        emb, h = self.time(t, y), self.first(F.pixel_unshuffle(z, self.patch))
-        for block in self.blocks: h = block(h, emb)
-        return F.pixel_shuffle(self.last(h), self.patch)
+
+# %% ../nbs/07_unet.ipynb #ee6b1341
+@patch
+def forward(self:PatchNet,
+    z:Tensor, # noisy images, shape (B, channels, size, size)
+    t:Tensor, # times in [0, 1], shape (B,)
+    y:Tensor|None=None, # class numbers, shape (B,)
+)->Tensor: # answer, shape (B, out_channels, size, size)
+    "Raises `ValueError` for images of another shape"
+    if tuple(z.shape[1:]) != self.shape: raise ValueError(f"this PatchNet takes images of shape {self.shape}, got {tuple(z.shape[1:])}")
+    emb, h = self.time(t, y), self.first(F.pixel_unshuffle(z, self.patch))
+    for block in self.blocks: h = block(h, emb)
+    return F.pixel_shuffle(self.last(h), self.patch)
