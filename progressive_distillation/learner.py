@@ -20,7 +20,7 @@ from fastcore.imports import IN_NOTEBOOK
 from fastai.callback.core import Callback, CancelFitException, CancelValidException
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
-from fastai.callback import schedule # patches `Learner` with fit_one_cycle and lr_find
+from fastai.callback.schedule import ParamScheduler, combined_cos # patches `Learner` with fit_one_cycle and lr_find too
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
@@ -63,7 +63,7 @@ class DiffusionCallback(Callback):
         return x
     def before_batch(self):
         x, cond = self.xb[0].as_subclass(Tensor), self.yb[:1] if self.conditional else ()
-        if not x.isfinite().all(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
+        if not x.sum().isfinite(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
         t, eps = self.sample_t(len(x)).to(x.device), torch.randn(x.shape, generator=self.rng).to(x.device)
         schedule, weight = self.model.schedule, get_weight(self.weight, self.model.schedule)
         alpha, sigma = (c(t)[:, None, None, None] for c in (schedule.alpha, schedule.sigma))
@@ -86,8 +86,10 @@ class StopIfNotFinite(Callback):
     def after_loss(self):
         if self.training and not self.loss.isfinite(): self._stop('the loss', self.loss)
     def before_step(self):
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        params = [p for group in self.opt.param_lists for p in group]
+        norm = nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
         if not norm.isfinite(): self._stop('the gradient norm', norm)
+        if norm > self.clip: nn.utils.clip_grads_with_norm_(params, self.clip, norm)
 
 # %% ../nbs/08_teacher.ipynb #ee40dd9d
 class EMACallback(Callback):
@@ -187,9 +189,9 @@ def fit_anneal(self:Learner,
     cbs=None, # further callbacks
 ):
     "Warm up for a twentieth of the updates, then anneal the learning rate along a cosine to exactly 0, behind one progress bar"
-    show = hasattr(self, 'progress') and (IN_NOTEBOOK or sys.stdout.isatty())
+    lr, show = lr or self.lr, hasattr(self, 'progress') and (IN_NOTEBOOK or sys.stdout.isatty())
     with self.no_bar(), self.no_logging():
-        self.fit_one_cycle(epochs, lr or self.lr, div_final=math.inf, pct_start=0.05, cbs=[StageBar(label, show), *L(cbs)])
+        self.fit(epochs, lr, cbs=[ParamScheduler({'lr': combined_cos(0.05, lr / 25, lr, 0)}), StageBar(label, show), *L(cbs)])
     return self
 
 # %% ../nbs/08_teacher.ipynb #ab6f5e47

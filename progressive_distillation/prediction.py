@@ -14,7 +14,7 @@ from torch import Tensor
 def _like(coef, z):
     "`coef`, one number or one per image, shaped and typed to multiply `z`"
     coef = torch.as_tensor(coef, device=z.device).to(z.dtype)
-    return coef.reshape(coef.shape + (1,) * (z.ndim - coef.ndim)) if coef.ndim else coef
+    return coef.view(-1, *(1,) * (z.ndim - 1)) if coef.ndim == 1 else coef
 
 # %% ../nbs/03_prediction.ipynb #0adcb950
 def x_from_eps(

@@ -13,6 +13,11 @@ from fastprogress.fastprogress import progress_bar
 from .schedule import NoiseSchedule
 
 # %% ../nbs/05_sampling.ipynb #5a3358f1
+def _coefficients(alpha_t, sigma_t, alpha_s, sigma_s):
+    "Equation (3)"
+    c_z = torch.where(sigma_t == sigma_s, 1., sigma_s / sigma_t)
+    return alpha_s - c_z * alpha_t, c_z
+
 def ddim_coefficients(
     t:Tensor, # times to step from, in (0, 1], any shape
     s:Tensor, # times to step to, in [0, 1], same shape
@@ -20,13 +25,12 @@ def ddim_coefficients(
 )->tuple[Tensor,Tensor]: # what x̂ and z are multiplied with, float64, `t`'s shape
     "DDIM as two numbers a step: `z_s = c_x x_hat + c_z z_t`, with `c_z = sigma_s/sigma_t` and `c_x = alpha_s - c_z alpha_t`"
     t, s = torch.as_tensor(t).double(), torch.as_tensor(s).double()
-    sigma_t, sigma_s = schedule.sigma(t), schedule.sigma(s)
-    c_z = torch.where(sigma_t == sigma_s, 1., sigma_s / sigma_t)
-    return schedule.alpha(s) - c_z * schedule.alpha(t), c_z
+    return _coefficients(schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s))
 
 # %% ../nbs/05_sampling.ipynb #8012fbde
 def _wide(z): return torch.promote_types(z.dtype, torch.float32)
 def _per_image(c, z): return c.to(z.device, _wide(z)).reshape(c.shape + (1,) * (z.ndim - c.ndim if c.ndim else 0))
+def _mix(x_hat, z, c_x, c_z): return (_per_image(c_x, z) * x_hat + _per_image(c_z, z) * z).to(z.dtype)
 
 def ddim_step(
     x_hat:Tensor, # predicted image, shape (B, C, H, W)
@@ -36,8 +40,7 @@ def ddim_step(
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # z_s, same shape and dtype as `z`
     "One deterministic step towards less noise (Song et al. 2021; Salimans & Ho, eq. 8); at s = 0 it returns `x_hat` exactly"
-    c_x, c_z = (_per_image(c, z) for c in ddim_coefficients(t, s, schedule))
-    return (c_x * x_hat + c_z * z).to(z.dtype)
+    return _mix(x_hat, z, *ddim_coefficients(t, s, schedule))
 
 # %% ../nbs/05_sampling.ipynb #bdda8530
 def _count_steps(denoiser, steps):

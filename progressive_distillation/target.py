@@ -9,7 +9,7 @@ __all__ = ['appendix_g_target', 'target_weights', 'distillation_target']
 import torch
 from torch import Tensor
 from .schedule import NoiseSchedule
-from .sampling import ddim_coefficients, ddim_step, _per_image, _wide
+from .sampling import ddim_coefficients, _coefficients, _mix, _per_image, _wide
 
 # %% ../nbs/01_target.ipynb #012809c4
 def appendix_g_target(
@@ -24,16 +24,22 @@ def appendix_g_target(
     return ((z_t2 - c_z * z_t) / c_x).to(z_t.dtype)
 
 # %% ../nbs/01_target.ipynb #e31dcc02
+def _step_coefficients(times, schedule):
+    "DDIM's c_x and c_z for each step along `times`, shapes (B, k)"
+    alpha, sigma = schedule.alpha(times), schedule.sigma(times)
+    return _coefficients(alpha[:, :-1], sigma[:, :-1], alpha[:, 1:], sigma[:, 1:])
+
+def _shares(c_x, c_z):
+    "What is left of each prediction after the last step, as a share: c_x of its own step times c_z of all later ones"
+    left = torch.cat([c_x[:, :-1] * c_z[:, 1:].flip(1).cumprod(1).flip(1), c_x[:, -1:]], dim=1)
+    return left / left.sum(1, keepdim=True)
+
 def target_weights(
     times:Tensor, # falling times t, t', … of the teacher's steps, in [0, 1], shape (B, k + 1)
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # weights of the k predictions, >= 0, each row sums to 1, float64, shape (B, k)
     "How much of √SNR each teacher step gains, as a share of the whole: Δρᵢ/ΣΔρ with ρ = alpha/sigma"
-    alpha, sigma = schedule.alpha(times.double()), schedule.sigma(times.double())
-    gain = alpha[:, 1:] * sigma[:, :-1] - alpha[:, :-1] * sigma[:, 1:]
-    share = gain / sigma[:, :-1]
-    share = torch.cat([share[:, :-1] * sigma[:, -1:] / sigma[:, 1:-1], share[:, -1:]], dim=1)
-    return share / share.sum(1, keepdim=True)
+    return _shares(*_step_coefficients(times.double(), schedule))
 
 # %% ../nbs/01_target.ipynb #b99d577e
 def _teacher_times(t, steps, k):
@@ -59,11 +65,12 @@ def distillation_target(
     if teacher_steps < 1: raise ValueError(f"teacher_steps must be a whole number of at least 1, got {teacher_steps!r}")
     t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z), device=z.device).expand(len(z))
     times = _teacher_times(t, steps, teacher_steps)
-    if (times[:, -1] < 0).any(): raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
-    shares, x_tilde = target_weights(times, teacher.schedule), 0
+    if times[:, -1].min() < 0: raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
+    c_x, c_z = _step_coefficients(times, teacher.schedule)
+    shares, x_tilde = _shares(c_x, c_z), 0
     with torch.autocast(z.device.type, enabled=False):
         for i in range(teacher_steps):
             x_hat = teacher(z, times[:, i].to(torch.promote_types(t.dtype, _wide(z))), **cond)
             x_tilde = x_tilde + _per_image(shares[:, i], z) * x_hat
-            if i + 1 < teacher_steps: z = ddim_step(x_hat, z, times[:, i], times[:, i + 1], teacher.schedule)
+            if i + 1 < teacher_steps: z = _mix(x_hat, z, c_x[:, i], c_z[:, i])
     return x_tilde.to(z.dtype)
