@@ -31,17 +31,17 @@ class Denoiser(nn.Module):
         self.model, self.schedule, self.pred, self.steps, self.clip = model, schedule or CosineNoiseSchedule(), get_prediction(pred), steps, clip
     def _run(self, z, t, cond):
         "The model's output in `z`'s dtype, with alpha and sigma at `t`"
-        t = torch.as_tensor(t, dtype=z.dtype if not torch.is_tensor(t) else None, device=z.device).expand(len(z))
+        t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else z.dtype)
         exact = t.to(torch.promote_types(t.dtype, z.dtype))
         alpha, sigma = self.schedule.alpha(exact), self.schedule.sigma(exact)
-        out = self.model(z, t, **cond)
+        out = self.model(z, t.to(z.device).expand(len(z)), **cond)
         expected = (len(z), self.pred.channels(z.shape[1]), *z.shape[2:])
         if tuple(out.shape) != expected:
             raise ValueError(f"the model must answer {tuple(z.shape)} with {expected} for pred={self.pred.name!r}, got {tuple(out.shape)}")
         return out.to(z.dtype), alpha, sigma
     def forward(self,
         z:Tensor, # noisy images, shape (B, C, H, W)
-        t:Tensor, # times in [0, 1], shape (B,), or one number for all
+        t:Tensor, # times in [0, 1], shape (B,), or one number for all; on `z`'s device or on the CPU, which saves a GPU small work
         y=None, # labels, handed to the model as `y` if there are any
         **cond, # further conditioning that is handed to the model
     )->Tensor: # x̂, shape (B, C, H, W), `z`'s dtype

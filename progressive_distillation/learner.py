@@ -27,6 +27,7 @@ from fastai.torch_core import set_seed
 from fastprogress.fastprogress import progress_bar
 from .data import show_grid
 from .denoiser import Denoiser
+from .prediction import _like
 from .sampling import ddim_sample
 from .target import distillation_target
 from .weights import get_weight
@@ -64,11 +65,10 @@ class DiffusionCallback(Callback):
     def before_batch(self):
         x, cond = self.xb[0].as_subclass(Tensor), self.yb[:1] if self.conditional else ()
         if not x.sum().isfinite(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
-        t, eps = self.sample_t(len(x)).to(x.device), torch.randn(x.shape, generator=self.rng).to(x.device)
+        t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
         schedule, weight = self.model.schedule, get_weight(self.weight, self.model.schedule)
-        alpha, sigma = (c(t)[:, None, None, None] for c in (schedule.alpha, schedule.sigma))
-        z = alpha * x + sigma * eps
-        self.learn.xb, self.learn.yb = (z, t, *cond), (self.make_target(x, z, t, dict(zip('y', cond))), weight(t))
+        z = _like(schedule.alpha(t), x) * x + _like(schedule.sigma(t), x) * eps
+        self.learn.xb, self.learn.yb = (z, t, *cond), (self.make_target(x, z, t, dict(zip('y', cond))), weight(t).to(x.device))
 
 # %% ../nbs/08_teacher.ipynb #9d22649e
 class StopIfNotFinite(Callback):

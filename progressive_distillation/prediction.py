@@ -13,8 +13,9 @@ from torch import Tensor
 # %% ../nbs/03_prediction.ipynb #85d7869d
 def _like(coef, z):
     "`coef`, one number or one per image, shaped and typed to multiply `z`"
-    coef = torch.as_tensor(coef, device=z.device).to(z.dtype)
-    return coef.view(-1, *(1,) * (z.ndim - 1)) if coef.ndim == 1 else coef
+    coef = torch.as_tensor(coef).to(z.dtype)
+    if coef.ndim == 0: return coef
+    return coef.to(z.device).view(-1, *(1,) * (z.ndim - 1)) if coef.ndim == 1 else coef.to(z.device)
 
 # %% ../nbs/03_prediction.ipynb #0adcb950
 def x_from_eps(

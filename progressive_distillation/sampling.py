@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn, Tensor
 from fastprogress.fastprogress import progress_bar
+from .denoiser import Denoiser
 from .schedule import NoiseSchedule
 
 # %% ../nbs/05_sampling.ipynb #5a3358f1
@@ -43,6 +44,10 @@ def ddim_step(
     return _mix(x_hat, z, *ddim_coefficients(t, s, schedule))
 
 # %% ../nbs/05_sampling.ipynb #bdda8530
+def _times_for(denoiser, t, z):
+    "A `Denoiser` takes times that stay on the CPU, where they are cheap; anything else gets shape (B,) beside `z`"
+    return t if isinstance(denoiser, Denoiser) else t.to(z.device).expand(len(z))
+
 def _count_steps(denoiser, steps):
     "`steps`, or the steps that `denoiser` was distilled for; raises `ValueError` if there are none to take"
     steps = getattr(denoiser, 'steps', None) if steps is None else steps
@@ -75,10 +80,10 @@ def ddim_sample(
     steps = _count_steps(denoiser, steps)
     times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps
     c_x, c_z = (c.tolist() for c in ddim_coefficients(times[:-1], times[1:], denoiser.schedule))
-    ts, z, states = times.to(noise.device, _wide(noise)), noise, [noise]
+    ts, z, states = times.to(_wide(noise)), noise, [noise]
     with _evaluating(denoiser):
         for i in progress_bar(range(steps), leave=False) if progress else range(steps):
-            x_hat = denoiser(z, ts[i].expand(len(z)), **cond)
+            x_hat = denoiser(z, _times_for(denoiser, ts[i], z), **cond)
             if clip: x_hat = x_hat.clamp(-1, 1)
             z = torch.add(c_x[i] * x_hat, z, alpha=c_z[i])
             if trajectory: states.append(z)

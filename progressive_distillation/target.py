@@ -9,7 +9,7 @@ __all__ = ['appendix_g_target', 'target_weights', 'distillation_target']
 import torch
 from torch import Tensor
 from .schedule import NoiseSchedule
-from .sampling import ddim_coefficients, _coefficients, _mix, _per_image, _wide
+from .sampling import ddim_coefficients, _coefficients, _mix, _per_image, _times_for, _wide
 
 # %% ../nbs/01_target.ipynb #012809c4
 def appendix_g_target(
@@ -63,14 +63,14 @@ def distillation_target(
     "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` (Algorithm 2, in the form that loses no digits)"
     if steps < 1: raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
     if teacher_steps < 1: raise ValueError(f"teacher_steps must be a whole number of at least 1, got {teacher_steps!r}")
-    t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z), device=z.device).expand(len(z))
+    t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z)).expand(len(z))
     times = _teacher_times(t, steps, teacher_steps)
     if times[:, -1].min() < 0: raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
     c_x, c_z = _step_coefficients(times, teacher.schedule)
     shares, x_tilde = _shares(c_x, c_z), 0
     with torch.autocast(z.device.type, enabled=False):
         for i in range(teacher_steps):
-            x_hat = teacher(z, times[:, i].to(torch.promote_types(t.dtype, _wide(z))), **cond)
+            x_hat = teacher(z, _times_for(teacher, times[:, i].to(torch.promote_types(t.dtype, _wide(z))), z), **cond)
             x_tilde = x_tilde + _per_image(shares[:, i], z) * x_hat
             if i + 1 < teacher_steps: z = _mix(x_hat, z, c_x[:, i], c_z[:, i])
     return x_tilde.to(z.dtype)
