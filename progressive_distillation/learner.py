@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.imports import IN_NOTEBOOK
-from fastai.callback.core import Callback, CancelFitException, CancelValidException
+from fastai.callback.core import Callback, CancelFitException, CancelValidException, _inner_loop
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, combined_cos # patches `Learner` with fit_one_cycle and lr_find too
@@ -154,6 +154,13 @@ def _check_fit(dls, denoiser, conditional):
     return tuple(x.shape[1:])
 
 # %% ../nbs/08_teacher.ipynb #def418d4
+class _DiffusionLearner(Learner):
+    "Asks only those callbacks that have something to do: at most events of a batch, most have nothing"
+    def _call_one(self, event_name):
+        if event_name not in _inner_loop: return super()._call_one(event_name)
+        for cb in self.cbs.sorted('order'):
+            if hasattr(type(cb), event_name) or event_name in vars(cb): cb(event_name)
+
 def diffusion_learner(
     dls, # fastai `DataLoaders` whose batches start with images in [-1, 1], shape (B, C, H, W)
     model, # any `model(z, t)`, or a `Denoiser`
@@ -175,8 +182,8 @@ def diffusion_learner(
     elif schedule is not None or pred != 'v' or clip: raise ValueError("a Denoiser brings its own schedule, pred and clip: pass them to it, not to diffusion_learner")
     get_weight(weight, model.schedule)
     shape = _check_fit(dls, model, conditional)
-    learn = Learner(dls, model, loss_func=weighted_mse, opt_func=opt_func, lr=lr, wd=wd, moms=moms,
-                    cbs=[DiffusionCallback(weight, conditional), StopIfNotFinite(grad_clip), *L(cbs)], **kwargs)
+    learn = _DiffusionLearner(dls, model, loss_func=weighted_mse, opt_func=opt_func, lr=lr, wd=wd, moms=moms,
+                              cbs=[DiffusionCallback(weight, conditional), StopIfNotFinite(grad_clip), *L(cbs)], **kwargs)
     learn.image_shape = shape
     return learn
 
