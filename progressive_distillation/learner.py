@@ -153,7 +153,7 @@ def _check_fit(dls, denoiser, conditional):
     finally: denoiser.train(training)
     return tuple(x.shape[1:])
 
-# %% ../nbs/08_teacher.ipynb #def418d4
+# %% ../nbs/08_teacher.ipynb #d1a10002
 class _DiffusionLearner(Learner):
     "Asks only those callbacks that have something to do: at most events of a batch, most have nothing"
     def _call_one(self, event_name):
@@ -161,6 +161,7 @@ class _DiffusionLearner(Learner):
         for cb in self.cbs.sorted('order'):
             if hasattr(type(cb), event_name) or event_name in vars(cb): cb(event_name)
 
+# %% ../nbs/08_teacher.ipynb #def418d4
 def diffusion_learner(
     dls, # fastai `DataLoaders` whose batches start with images in [-1, 1], shape (B, C, H, W)
     model, # any `model(z, t)`, or a `Denoiser`
