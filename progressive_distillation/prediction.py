@@ -14,8 +14,7 @@ from torch import Tensor
 def _like(coef, z):
     "`coef`, one number or one per image, shaped and typed to multiply `z`"
     coef = torch.as_tensor(coef).to(z.dtype)
-    if coef.ndim == 0: return coef
-    return coef.to(z.device).view(-1, *(1,) * (z.ndim - 1)) if coef.ndim == 1 else coef.to(z.device)
+    return coef.to(z.device).reshape(coef.shape + (1,) * (z.ndim - coef.ndim)) if coef.ndim else coef
 
 # %% ../nbs/03_prediction.ipynb #0adcb950
 def x_from_eps(

@@ -65,7 +65,7 @@ def distillation_target(
     if teacher_steps < 1: raise ValueError(f"teacher_steps must be a whole number of at least 1, got {teacher_steps!r}")
     t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z)).expand(len(z))
     times = _teacher_times(t, steps, teacher_steps)
-    if times[:, -1].min() < 0: raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
+    if (times[:, -1] < 0).any(): raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
     c_x, c_z = _step_coefficients(times, teacher.schedule)
     shares, x_tilde = _shares(c_x, c_z), 0
     with torch.autocast(z.device.type, enabled=False):
