@@ -21,7 +21,7 @@ from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
 from .learner import diffusion_learner, halvings, make_noise
-from .metrics import fit_judge, fid, kid, confidence
+from .metrics import fit_judge, fid, fid_of_halves, kid, confidence
 from .prediction import get_prediction
 from .sampling import ddim_sample
 from .schedule import CosineNoiseSchedule
@@ -159,7 +159,7 @@ def measure_run(
     n = s['samples'] or min(len(x), 2000)
     noise = make_noise(n, x.shape[1:], s['seed'])
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(s['seed']))
-    real, half = x[order[:n]] if n < len(x) else x, len(x) // 2
+    real = x[order[:n]] if n < len(x) else x
     labels = y[order[torch.arange(n) % len(x)]].to(device) if s['conditional'] else None
     rows, pictures, reference = [], [('real', real[:16])], None
     for who, steps, denoiser in _samplers(run, s):
@@ -170,8 +170,9 @@ def measure_run(
         rows.append(dict(sampler=who, steps=steps, fid=fid(real, images, judge.body), kid=kid(real, images, judge.body), sure=confidence(judge, images),
                          distance=float((images - reference).pow(2).mean().sqrt()), seconds=seconds))
         if who == 'student' and steps <= 8 or len(rows) == 1: pictures.append((f"{who}, {_steps(steps)}", images[:16]))
+    halves, scatter = fid_of_halves(x[order[:max(n, 4)]], judge.body)
     results = dict(judge=dict(task='labels' if y is not None else 'rotations', accuracy=accuracy, real=len(real), samples=n, device=str(device),
-                              fid_of_halves=fid(x[order[:half]], x[order[half:]], judge.body)),
+                              fid_of_halves=halves, fid_of_halves_scatter=scatter),
                    parameters=sum(p.numel() for p in denoiser.parameters()), rows=rows, settings=s)
     _write_json(run/'results.json', results)
     _draw_samples(pictures, run/'samples.png')
@@ -199,7 +200,7 @@ def _draw_fid(results, file):
         some = sorted((r['steps'], r['fid']) for r in rows if r['sampler'] == who and r is not rows[0])
         if some: ax.plot(*zip(*some), style, label=label)
     ax.axhline(rows[0]['fid'], color='gray', lw=1, label=f"teacher, {rows[0]['steps']} steps")
-    ax.axhline(results['judge']['fid_of_halves'], color='gray', lw=1, ls=':', label='one half of the data against the other')
+    ax.axhline(results['judge']['fid_of_halves'], color='gray', lw=1, ls=':', label='half of the data against the other half')
     ticks = sorted({r['steps'] for r in rows[1:]})
     ax.set_xscale('log', base=2)
     ax.set_yscale('log')
@@ -227,7 +228,7 @@ def _report(results):
 ![FID by steps](fid_by_steps.png)
 
 * The judge is a {c}, right on {j['accuracy']:.1%} of a held-out fifth of the data; FID and KID are taken in its last hidden layer, {j['samples']:,} samples against {j['real']:,} real images, the same noise for all.
-* One random half of the real images against the other has FID {j['fid_of_halves']:.3f}: smaller sets score worse, so this is a yardstick and not a bound.
+* One random half of these real images against the other has FID {j['fid_of_halves']:.3f} ± {j['fid_of_halves_scatter']:.3f} (mean and standard deviation of 20 halvings): smaller sets score worse, so this is a yardstick and not a bound.
 * *sure* is the share of samples to which the judge gives one class with probability 0.9 or more; *distance* is the root mean square difference to the teacher's {results['rows'][0]['steps']}-step images from the same noise, pixels in [-1, 1]; *seconds* is for sampling all of them on {j['device']}.
 * {results['parameters']:,} parameters; seed {s['seed']}; teacher {s['epochs']} epochs, each stage {s['stage_epochs']} (twice that for 2 steps and 1), batch size {s['bs']}.
 * Teacher and students saw all the real images, so FID also rewards remembering them.

@@ -274,6 +274,7 @@ def load_images(
     if channels is None and all(found): x = x[:, :1].contiguous()
     folders = [f.parent.relative_to(folder).as_posix() for f in files]
     vocab = sorted(set(folders))
+    if len(vocab) > 1 and '.' in vocab: warnings.warn(f"{folder} holds images beside its subfolders: they are taken as one set without classes")
     if len(vocab) < 2 or '.' in vocab: return x, None, None
     return x, torch.tensor([vocab.index(f) for f in folders]), vocab
 

@@ -25,6 +25,23 @@ networks = {o.__name__: o for o in (UNet, PatchNet)} # what `load_denoiser` can 
 _weights, _config, _format = 'model.safetensors', 'config.json', 1
 _pickles = {'.pt', '.pth', '.pkl', '.pickle', '.bin', '.ckpt', '.joblib'}
 
+# %% ../nbs/12_io.ipynb #f4747cf5
+def _check_values(config, where):
+    "Raises `ValueError` for a prediction, number of steps or clamp that no denoiser has"
+    pred, steps, clip = (config[k] for k in ('pred', 'steps', 'clip'))
+    if not isinstance(pred, str) or pred not in predictions: raise ValueError(f"{where} gives the prediction as {pred!r}: use one of {', '.join(predictions)}")
+    if steps is not None and (type(steps) is not int or steps < 1): raise ValueError(f"{where} must give steps as null or a whole number of at least 1, got {steps!r}")
+    if not isinstance(clip, bool): raise ValueError(f"{where} must give clip as true or false, got {clip!r}")
+
+def _make(known, spec, what, file):
+    "The object that a JSON entry with a name and keyword arguments describes"
+    if not isinstance(spec, dict) or not isinstance(spec.get('name'), str): raise ValueError(f"{file} must describe its {what} by a name and arguments, got {spec!r:.60}")
+    name, arguments = spec['name'], {k: v for k, v in spec.items() if k != 'name'}
+    if name not in known:
+        raise ValueError(f"{file} names the {what} {name!r}: known are {', '.join(known)}. Add yours to progressive_distillation.io.{what}s" + (", or pass model=" if what == 'network' else ''))
+    try: return known[name](**arguments)
+    except Exception as e: raise ValueError(f"{file} describes a {name} that cannot be made ({type(e).__name__}: {e}): restore what save_denoiser wrote") from e
+
 # %% ../nbs/12_io.ipynb #db6e8ca2
 def _sha256(path): return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -32,10 +49,12 @@ def _describe(denoiser):
     "What goes into the JSON, but for the checksum; raises `ValueError` for what `load_denoiser` could not make again"
     model, schedule, pred = denoiser.model, denoiser.schedule, denoiser.pred.name
     if not isinstance(model, nn.Module): raise ValueError(f"cannot save a {type(model).__name__} as a network: the denoiser's model must be an nn.Module")
-    if type(schedule).__name__ not in schedules: raise ValueError(f"cannot save a {type(schedule).__name__}, only {', '.join(schedules)}: add your class to progressive_distillation.io.schedules")
+    if schedules.get(type(schedule).__name__) is not type(schedule): raise ValueError(f"cannot save a {type(schedule).__name__}, only {', '.join(schedules)}: add your class to progressive_distillation.io.schedules")
     if pred not in predictions: raise ValueError(f"cannot save the prediction {pred!r}, only {', '.join(predictions)}: add yours to progressive_distillation.prediction.predictions")
     config = dict(format=_format, pred=pred, steps=denoiser.steps, clip=denoiser.clip, schedule=dict(name=type(schedule).__name__, **schedule.config()),
                   model=dict(name=type(model).__name__, **getattr(model, 'config', {})))
+    _check_values(config, 'this denoiser')
+    if _make(schedules, config['schedule'], 'schedule', 'config()') != schedule: raise ValueError(f"the config of {type(schedule).__name__} does not make it again: it must return all arguments")
     try: json.dumps(config)
     except TypeError as e: raise ValueError(f"the config of {type(model).__name__} and of its schedule must hold numbers, texts, lists and the like: {e}") from e
     return config
@@ -45,7 +64,7 @@ def save_denoiser(
     denoiser:Denoiser, # its schedule must be one of `schedules`
     folder, # where to; must not exist
 )->Path: # the folder
-    "Weights as safetensors, the rest as JSON; the folder appears whole or not at all"
+    "Weights as safetensors, the rest as JSON; the folder appears whole or not at all; raises `FileExistsError`, and `ValueError` for what `load_denoiser` could not make again"
     folder = Path(folder).expanduser()
     if folder.exists(): raise FileExistsError(f"{folder} exists already: choose another folder, nothing was written")
     config = _describe(denoiser)
@@ -78,30 +97,24 @@ def _read_config(folder):
     if not isinstance(config, dict): raise ValueError(f"{file} must hold a JSON object, got {config!r:.60}: it was not written by save_denoiser")
     missing = {'format', 'pred', 'steps', 'clip', 'schedule', 'model', 'sha256'} - set(config)
     if missing: raise ValueError(f"{file} lacks {', '.join(sorted(missing))}: it was not written by save_denoiser")
-    fmt, pred, steps, clip = (config[k] for k in ('format', 'pred', 'steps', 'clip'))
-    if fmt != _format: raise ValueError(f"{file} is of format {fmt!r}, and this version of progressive_distillation reads format {_format}: upgrade it")
-    if not isinstance(pred, str) or pred not in predictions: raise ValueError(f"{file} gives the prediction as {pred!r}: use one of {', '.join(predictions)}")
-    if steps is not None and (type(steps) is not int or steps < 1): raise ValueError(f"{file} must give steps as null or a whole number of at least 1, got {steps!r}")
-    if not isinstance(clip, bool): raise ValueError(f"{file} must give clip as true or false, got {clip!r}")
+    if config['format'] != _format: raise ValueError(f"{file} is of format {config['format']!r}, and this version of progressive_distillation reads format {_format}: upgrade it")
+    _check_values(config, file)
     return config
 
-# %% ../nbs/12_io.ipynb #f4747cf5
-def _make(known, spec, what, file):
-    "The object that a JSON entry with a name and keyword arguments describes"
-    if not isinstance(spec, dict) or not isinstance(spec.get('name'), str): raise ValueError(f"{file} must describe its {what} by a name and arguments, got {spec!r:.60}")
-    name, arguments = spec['name'], {k: v for k, v in spec.items() if k != 'name'}
-    if name not in known:
-        raise ValueError(f"{file} names the {what} {name!r}: known are {', '.join(known)}. Add yours to progressive_distillation.io.{what}s" + (", or pass model=" if what == 'network' else ''))
-    try: return known[name](**arguments)
-    except Exception as e: raise ValueError(f"{file} describes a {name} that cannot be made ({type(e).__name__}: {e}): restore what save_denoiser wrote") from e
-
 # %% ../nbs/12_io.ipynb #1626f4dc
+def _as_saved(model, file):
+    "`model` in the dtypes of the tensors in `file`, which loading would otherwise convert"
+    try: dtypes = {k: o.dtype for k, o in safetensors.torch.load_file(str(file)).items()}
+    except SafetensorError as e: raise ValueError(f"{file} cannot be read: {e}") from e
+    for name, o in [*model.named_parameters(), *model.named_buffers()]: o.data = o.data.to(dtypes.get(name, o.dtype))
+    return model
+
 def load_denoiser(
     folder, # what `save_denoiser` wrote
     model=None, # network to load the weights into, for classes that are not in `networks`
     device='cpu', # where to
 )->Denoiser: # in eval mode
-    "The saved denoiser; raises `ValueError` for a pickle, and for weights that are damaged or belong to another JSON"
+    "The saved denoiser, in the dtypes it was saved in; raises `FileNotFoundError` for a missing file, and `ValueError` for a pickle, and for weights that are damaged or belong to another JSON"
     folder = Path(folder).expanduser()
     if model is not None and not isinstance(model, nn.Module): raise ValueError(f"model must be a network to load the weights into, got {model!r:.60}")
     if folder.is_file(): raise ValueError(f"{folder} is a file: pass the folder that holds {_weights} and {_config}")
@@ -111,7 +124,7 @@ def load_denoiser(
     config = _read_config(folder)
     if _sha256(folder/_weights) != config['sha256']: raise ValueError(f"{folder/_weights} is damaged or does not belong to its {_config}: the checksums differ")
     schedule, whose = _make(schedules, config['schedule'], 'schedule', folder/_config), 'given as model=' if model is not None else f'that {_config} describes'
-    if model is None: model = _make(networks, config['model'], 'network', folder/_config)
+    if model is None: model = _as_saved(_make(networks, config['model'], 'network', folder/_config), folder/_weights)
     try: safetensors.torch.load_model(model, str(folder/_weights))
     except (SafetensorError, RuntimeError) as e: raise ValueError(f"{folder/_weights} does not fit the network {whose}: {e}") from e
     return Denoiser(model, schedule, config['pred'], config['steps'], config['clip']).to(device).eval()

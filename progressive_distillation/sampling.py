@@ -25,7 +25,7 @@ def ddim_coefficients(
     schedule:NoiseSchedule, # gives alpha and sigma
 )->tuple[Tensor,Tensor]: # what x̂ and z are multiplied with, float64, `t`'s shape
     "DDIM as two numbers a step: `z_s = c_x x_hat + c_z z_t`, with `c_z = sigma_s/sigma_t` and `c_x = alpha_s - c_z alpha_t`"
-    t, s = torch.as_tensor(t).double(), torch.as_tensor(s).double()
+    t, s = (torch.as_tensor(o, dtype=torch.float64) for o in (t, s))
     return _coefficients(schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s))
 
 # %% ../nbs/05_sampling.ipynb #8012fbde
@@ -40,7 +40,7 @@ def ddim_step(
     s:Tensor, # time to go to, in [0, 1], likewise
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # z_s, same shape and dtype as `z`
-    "One deterministic step towards less noise (Song et al. 2021; Salimans & Ho, eq. 8); at s = 0 it returns `x_hat` exactly"
+    "One deterministic step towards less noise (Song et al. 2021; Salimans & Ho, eq. 8); where `sigma(s)` is 0 it returns `x_hat` exactly"
     return _mix(x_hat, z, *ddim_coefficients(t, s, schedule))
 
 # %% ../nbs/05_sampling.ipynb #bdda8530
@@ -58,12 +58,12 @@ def _count_steps(denoiser, steps):
 @contextmanager
 def _evaluating(denoiser):
     "All parts of `denoiser` in eval mode for a while, then each in the mode it was in"
-    modes = [(m, m.training) for m in denoiser.modules()] if isinstance(denoiser, nn.Module) else []
+    training = [m for m in denoiser.modules() if m.training] if isinstance(denoiser, nn.Module) else []
     try:
-        if modes: denoiser.eval()
+        if training: denoiser.eval()
         yield
     finally:
-        for m, training in modes: m.training = training
+        for m in training: m.training = True
 
 # %% ../nbs/05_sampling.ipynb #3857b709
 @torch.no_grad()
@@ -75,7 +75,7 @@ def ddim_sample(
     trajectory:bool=False, # return all `steps + 1` states, noise first
     progress:bool=False, # show a progress bar
     **cond, # conditioning that is handed to the model, e.g. `y=labels`
-)->Tensor: # images in [-1, 1], shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
+)->Tensor: # images, in [-1, 1] if `clip` and `sigma(0)` is 0, shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
     "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take"
     steps = _count_steps(denoiser, steps)
     times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps

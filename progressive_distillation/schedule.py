@@ -15,7 +15,7 @@ def _check_times(t):
     "`t` as a floating-point tensor with every value in [0, 1]"
     t = torch.as_tensor(t)
     if not t.is_floating_point(): t = t.to(torch.get_default_dtype())
-    if not torch.equal(t.clamp(0, 1), t):
+    if not (0 <= t.item() <= 1 if t.numel() == 1 else torch.equal(t.clamp(0, 1), t)):
         bad = t[~((t >= 0) & (t <= 1))].flatten()[0].item()
         raise ValueError(f"t must lie in [0, 1], where 0 is clean and 1 is pure noise, got {bad}: divide discrete timesteps by their number first")
     return t
@@ -57,17 +57,17 @@ class NoiseSchedule:
     def __repr__(self): return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k,v in self.config().items())})"
 
 # %% ../nbs/02_schedule.ipynb #162bb858
-def _sine(angle, dtype):
-    "sin of `angle`, exact to the last digit near 0"
-    return angle.sin().to(dtype)
-
-def _working(t):
-    "`t` checked and in at least float32, with the dtype that was asked for"
-    t = _check_times(t)
-    return (t if t.dtype in (torch.float32, torch.float64) else t.float()), t.dtype
+class _Arc(NoiseSchedule):
+    "A schedule given by angles: `_from_noise` and `_from_clean` say how far along the circle each end is at `t`"
+    def _sine(self, angle, t):
+        t = _check_times(t)
+        wide = t if t.dtype in (torch.float32, torch.float64) else t.float()
+        return angle(wide).sin().to(t.dtype)
+    def alpha(self, t): return self._sine(self._from_noise, t)
+    def sigma(self, t): return self._sine(self._from_clean, t)
 
 # %% ../nbs/02_schedule.ipynb #4badc8f8
-class CosineNoiseSchedule(NoiseSchedule):
+class CosineNoiseSchedule(_Arc):
     "A quarter circle walked at constant speed (eq. 1): `alpha(1)` and `sigma(0)` are exactly 0"
     def __init__(self,
         logsnr_min:float|None=None, # log-SNR at t = 1; None is -inf: no signal left. The paper's code uses -20
@@ -78,16 +78,12 @@ class CosineNoiseSchedule(NoiseSchedule):
         self.logsnr_min, self.logsnr_max = logsnr_min, logsnr_max
         self._start, self._end = math.atan(math.exp(-hi/2)), math.atan(math.exp(lo/2))
         self._arc = math.pi/2 - self._start - self._end
-    def alpha(self, t):
-        t, dtype = _working(t)
-        return _sine(self._end + (1 - t) * self._arc, dtype)
-    def sigma(self, t):
-        t, dtype = _working(t)
-        return _sine(self._start + t * self._arc, dtype)
+    def _from_noise(self, t): return self._end + (1 - t) * self._arc
+    def _from_clean(self, t): return self._start + t * self._arc
     def config(self): return dict(logsnr_min=self.logsnr_min, logsnr_max=self.logsnr_max)
 
 # %% ../nbs/02_schedule.ipynb #4ec63d20
-class BetaSchedule(NoiseSchedule):
+class BetaSchedule(_Arc):
     "A discrete DDPM-style schedule of T steps: train timestep k is t = (k + 1)/T, t = 0 is clean, the angle is interpolated between"
     def __init__(self,
         alphas_cumprod, # cumulative products of 1 - beta, falling, in [0, 1], shape (T,)
@@ -98,7 +94,7 @@ class BetaSchedule(NoiseSchedule):
             raise ValueError("alphas_cumprod must fall from at most 1 to at least 0: pass the cumulative product of (1 - beta), not beta itself")
         self.alphas_cumprod = bar
         alpha, sigma = falling.sqrt(), (1 - falling).sqrt()
-        self._from_clean, self._from_noise = torch.atan2(sigma, alpha), torch.atan2(alpha, sigma)
+        self._knots_from_clean, self._knots_from_noise = torch.atan2(sigma, alpha), torch.atan2(alpha, sigma)
     @classmethod
     def from_alphas_cumprod(cls,
         a, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
@@ -121,12 +117,11 @@ class BetaSchedule(NoiseSchedule):
         betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
         return cls.from_alphas_cumprod((1 - betas).cumprod(0), zero_terminal_snr)
     def _interpolate(self, knots, t):
-        t, dtype = _working(t)
         knots = knots.to(t.device)
         place = t.double() * (len(knots) - 1)
         k = place.floor().long().clamp(max=len(knots) - 2)
-        return _sine(torch.lerp(knots[k], knots[k + 1], place - k), dtype)
-    def alpha(self, t): return self._interpolate(self._from_noise, t)
-    def sigma(self, t): return self._interpolate(self._from_clean, t)
+        return torch.lerp(knots[k], knots[k + 1], place - k)
+    def _from_noise(self, t): return self._interpolate(self._knots_from_noise, t)
+    def _from_clean(self, t): return self._interpolate(self._knots_from_clean, t)
     def config(self): return dict(alphas_cumprod=self.alphas_cumprod.tolist())
     def __repr__(self): return f"BetaSchedule(T={len(self.alphas_cumprod)}, alpha(1)={self.alphas_cumprod[-1].sqrt():.4g})"

@@ -29,11 +29,16 @@ class TimeEmbedding(nn.Module):
         if t.ndim != 1: raise ValueError(f"t must have shape (B,), one time for each image, got {tuple(t.shape)}")
         angle = t[:, None].float() * (math.pi/4 * 2**(torch.arange(self.frequencies, device=t.device) / 2))
         return torch.cat([angle.sin(), angle.cos()], 1)
-    def forward(self, t, y=None):
+    def forward(self,
+        t:Tensor, # times in [0, 1], shape (B,)
+        y:Tensor|None=None, # class numbers in [0, classes), shape (B,); needed if there are classes
+    )->Tensor: # shape (B, width)
+        "Raises `ValueError` for times of another shape, and for unknown, missing or unexpected classes"
         emb = self.layers(self.waves(t).to(self.layers[0].weight.dtype))
-        if y is not None: emb = emb + self._of_class(y)
+        if self.classes is not None or y is not None: emb = emb + self._of_class(y)
         return F.silu(emb)
     def _of_class(self, y):
+        if y is None: raise ValueError(f"this network was made with {len(self.classes.weight)} classes: pass y, one class number for each image")
         if self.classes is None: raise ValueError("this network was made without classes: pass classes=… when you make it, or no y")
         try: return self.classes(y)
         except IndexError as e: raise ValueError(f"class numbers must lie in 0 … {len(self.classes.weight) - 1}, got {y.min()} … {y.max()}") from e
@@ -52,7 +57,7 @@ def _zeroed(layer):
 
 # %% ../nbs/07_unet.ipynb #75ddc5a9
 class _ConvBlock(nn.Module):
-    "Two 3×3 convolutions around a shortcut, scaled and shifted by the time"
+    "Two 3×3 convolutions with a shortcut around them, scaled and shifted by the time"
     def __init__(self, c_in, c_out, width):
         super().__init__()
         self.norm1, self.conv1 = _norm(c_in), nn.Conv2d(c_in, c_out, 3, padding=1)
@@ -67,7 +72,7 @@ class _ConvBlock(nn.Module):
 
 # %% ../nbs/07_unet.ipynb #ae9bf4da
 class _Attention(nn.Module):
-    "A shortcut around self-attention between all places of the image"
+    "Self-attention between all places of the image, with a shortcut around it"
     def __init__(self, c):
         super().__init__()
         self.norm = _norm(c)
@@ -151,7 +156,7 @@ def forward(self:UNet,
 
 # %% ../nbs/07_unet.ipynb #d5374b11
 class _DenseBlock(nn.Module):
-    "A shortcut around two dense layers over the whole image; the time joins between them"
+    "Two dense layers over the whole image with a shortcut around them; the time joins in between"
     def __init__(self, numbers, hidden, emb):
         super().__init__()
         self.norm, self.inner, self.outer, self.time = nn.LayerNorm(numbers), nn.Linear(numbers, hidden), _zeroed(nn.Linear(hidden, numbers)), nn.Linear(emb, hidden)
@@ -160,7 +165,7 @@ class _DenseBlock(nn.Module):
         return h + self.outer(F.silu(self.inner(self.norm(flat)) + self.time(emb))).view_as(h)
 
 class _NeighbourBlock(nn.Module):
-    "A shortcut around two 3×3 convolutions; the time joins between them"
+    "Two 3×3 convolutions with a shortcut around them; the time joins in between"
     def __init__(self, width, emb):
         super().__init__()
         self.norm, self.inner, self.outer, self.time = nn.GroupNorm(1, width), nn.Conv2d(width, width, 3, padding=1), _zeroed(nn.Conv2d(width, width, 3, padding=1)), nn.Linear(emb, width)
