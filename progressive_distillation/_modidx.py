@@ -11,6 +11,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'progressive_distillation/cli.py'),
                                               'progressive_distillation.cli._draw_samples': ( 'cli.html#_draw_samples',
                                                                                               'progressive_distillation/cli.py'),
+                                              'progressive_distillation.cli._judge_all': ( 'cli.html#_judge_all',
+                                                                                           'progressive_distillation/cli.py'),
                                               'progressive_distillation.cli._make_model': ( 'cli.html#_make_model',
                                                                                             'progressive_distillation/cli.py'),
                                               'progressive_distillation.cli._open_data': ( 'cli.html#_open_data',

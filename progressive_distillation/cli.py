@@ -115,6 +115,7 @@ def _train_teacher(learn, out, s):
     save_denoiser(learn.model.eval(), out/'teacher')
     _say(f"teacher: {epochs * len(learn.dls.train):,} updates, loss {learn.recorder.smooth_loss.value:.4f}, {time.perf_counter() - began:.0f} s")
 
+# %% ../nbs/13_cli.ipynb #5tud3nt5
 def _student_folder(out, steps): return out/f'student-{steps:02}'
 
 def _distill_all(learn, out, s):
@@ -147,6 +148,19 @@ def _sample_all(denoiser, noise, steps, y, device, bs=512):
     return torch.cat([ddim_sample(denoiser, o.to(device), steps, **c).cpu() for o, c in zip(noise.split(bs), cond)])
 
 # %% ../nbs/13_cli.ipynb #bc8fd059
+def _judge_all(samplers, real, noise, labels, judge, device):
+    "A row of figures for each sampler, and the first images of those worth showing"
+    rows, pictures, reference = [], [('real', real[:16])], None
+    for who, steps, denoiser in samplers:
+        began = time.perf_counter()
+        images = _sample_all(denoiser, noise, steps, labels, device)
+        seconds = time.perf_counter() - began
+        reference = images if reference is None else reference
+        rows.append(dict(sampler=who, steps=steps, fid=fid(real, images, judge.body), kid=kid(real, images, judge.body), sure=confidence(judge, images),
+                         distance=float((images - reference).pow(2).mean().sqrt()), seconds=seconds))
+        if who == 'student' and steps <= 8 or len(rows) == 1: pictures.append((f"{who}, {_steps(steps)}", images[:16]))
+    return rows, pictures
+
 def measure_run(
     run, # folder that `pd_distill` wrote
     device=None, # best there is if None
@@ -161,19 +175,11 @@ def measure_run(
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(s['seed']))
     real = x[order[:n]] if n < len(x) else x
     labels = y[order[torch.arange(n) % len(x)]].to(device) if s['conditional'] else None
-    rows, pictures, reference = [], [('real', real[:16])], None
-    for who, steps, denoiser in _samplers(run, s):
-        began = time.perf_counter()
-        images = _sample_all(denoiser, noise, steps, labels, device)
-        seconds = time.perf_counter() - began
-        reference = images if reference is None else reference
-        rows.append(dict(sampler=who, steps=steps, fid=fid(real, images, judge.body), kid=kid(real, images, judge.body), sure=confidence(judge, images),
-                         distance=float((images - reference).pow(2).mean().sqrt()), seconds=seconds))
-        if who == 'student' and steps <= 8 or len(rows) == 1: pictures.append((f"{who}, {_steps(steps)}", images[:16]))
+    rows, pictures = _judge_all(_samplers(run, s), real, noise, labels, judge, device)
     halves, scatter = fid_of_halves(x[order[:max(n, 4)]], judge.body)
     results = dict(judge=dict(task='labels' if y is not None else 'rotations', accuracy=accuracy, real=len(real), samples=n, device=str(device),
                               fid_of_halves=halves, fid_of_halves_scatter=scatter),
-                   parameters=sum(p.numel() for p in denoiser.parameters()), rows=rows, settings=s)
+                   parameters=sum(p.numel() for p in load_denoiser(run/'teacher').parameters()), rows=rows, settings=s)
     _write_json(run/'results.json', results)
     _draw_samples(pictures, run/'samples.png')
     _draw_fid(results, run/'fid_by_steps.png')
