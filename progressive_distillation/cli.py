@@ -175,11 +175,12 @@ def measure_run(
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(s['seed']))
     real = x[order[:n]] if n < len(x) else x
     labels = y[order[torch.arange(n) % len(x)]].to(device) if s['conditional'] else None
-    rows, pictures = _judge_all(_samplers(run, s), real, noise, labels, judge, device)
+    samplers = _samplers(run, s)
+    rows, pictures = _judge_all(samplers, real, noise, labels, judge, device)
     halves, scatter = fid_of_halves(x[order[:max(n, 4)]], judge.body)
     results = dict(judge=dict(task='labels' if y is not None else 'rotations', accuracy=accuracy, real=len(real), samples=n, device=str(device),
                               fid_of_halves=halves, fid_of_halves_scatter=scatter),
-                   parameters=sum(p.numel() for p in load_denoiser(run/'teacher').parameters()), rows=rows, settings=s)
+                   parameters=sum(p.numel() for p in samplers[0][2].parameters()), rows=rows, settings=s)
     _write_json(run/'results.json', results)
     _draw_samples(pictures, run/'samples.png')
     _draw_fid(results, run/'fid_by_steps.png')

@@ -27,9 +27,8 @@ _pickles = {'.pt', '.pth', '.pkl', '.pickle', '.bin', '.ckpt', '.joblib'}
 
 # %% ../nbs/12_io.ipynb #f4747cf5
 def _check_values(config, where):
-    "Raises `ValueError` for a prediction, number of steps or clamp that no denoiser has"
-    pred, steps, clip = (config[k] for k in ('pred', 'steps', 'clip'))
-    if not isinstance(pred, str) or pred not in predictions: raise ValueError(f"{where} gives the prediction as {pred!r}: use one of {', '.join(predictions)}")
+    "Raises `ValueError` for a number of steps or a clamp that no denoiser has"
+    steps, clip = config['steps'], config['clip']
     if steps is not None and (type(steps) is not int or steps < 1): raise ValueError(f"{where} must give steps as null or a whole number of at least 1, got {steps!r}")
     if not isinstance(clip, bool): raise ValueError(f"{where} must give clip as true or false, got {clip!r}")
 
@@ -98,6 +97,8 @@ def _read_config(folder):
     missing = {'format', 'pred', 'steps', 'clip', 'schedule', 'model', 'sha256'} - set(config)
     if missing: raise ValueError(f"{file} lacks {', '.join(sorted(missing))}: it was not written by save_denoiser")
     if config['format'] != _format: raise ValueError(f"{file} is of format {config['format']!r}, and this version of progressive_distillation reads format {_format}: upgrade it")
+    pred = config['pred']
+    if not isinstance(pred, str) or pred not in predictions: raise ValueError(f"{file} gives the prediction as {pred!r}: use one of {', '.join(predictions)}")
     _check_values(config, file)
     return config
 
