@@ -376,6 +376,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                    'progressive_distillation.schedule._Arc.sigma': ( 'schedule.html#_arc.sigma',
                                                                                                      'progressive_distillation/schedule.py'),
                                                    'progressive_distillation.schedule._check_times': ( 'schedule.html#_check_times',
+                                                                                                       'progressive_distillation/schedule.py'),
+                                                   'progressive_distillation.schedule._check_whole': ( 'schedule.html#_check_whole',
                                                                                                        'progressive_distillation/schedule.py')},
             'progressive_distillation.target': { 'progressive_distillation.target._shares': ( 'target.html#_shares',
                                                                                               'progressive_distillation/target.py'),

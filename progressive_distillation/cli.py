@@ -24,7 +24,7 @@ from .learner import diffusion_learner, halvings, make_noise
 from .metrics import fit_judge, fid, fid_of_halves, kid, confidence
 from .prediction import get_prediction
 from .sampling import ddim_sample
-from .schedule import CosineNoiseSchedule
+from .schedule import CosineNoiseSchedule, _check_whole
 from .unet import UNet, PatchNet
 from .weights import get_weight
 
@@ -72,9 +72,7 @@ def _check_settings(s):
     halvings(s['start'], s['end'])
     get_prediction(s['pred'])
     get_weight(s['weight'], CosineNoiseSchedule())
-    for name in ('epochs', 'stage_epochs', 'samples', 'bs', 'size', 'teacher_steps', 'refine'):
-        o = s[name]
-        if o is not None and o < 1: raise ValueError(f"{name} must be a whole number of at least 1, got {o}")
+    _check_whole(**{name: s[name] for name in ('epochs', 'stage_epochs', 'samples', 'bs', 'size', 'teacher_steps', 'refine') if s[name] is not None})
     for name in ('lr', 'stage_lr'):
         if not s[name] > 0: raise ValueError(f"{name} must be above 0, got {s[name]}")
     if s['samples'] is not None and s['samples'] < 2: raise ValueError(f"samples must be at least 2 to have a spread, got {s['samples']}")
@@ -317,7 +315,7 @@ def pd_sample(
     "Write a grid of new images"
     with _plain_errors():
         run, s, device = Path(run), _read_run(run), _device(device)
-        if N < 1: raise ValueError(f"n must be a whole number of at least 1, got {N}")
+        _check_whole(n=N)
         students = [n for n in halvings(s['start'], s['end']) if _student_folder(run, n).exists()]
         steps = steps if steps is not None else s['teacher_steps'] if teacher or not students else min(students)
         denoiser = load_denoiser(_student_folder(run, steps) if steps in students and not teacher else run/'teacher')

@@ -24,6 +24,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.torch_core import show_image
 from sklearn.datasets import load_digits
+from .schedule import _check_whole
 
 # %% ../nbs/06_data.ipynb #f564eeb9
 def image_grid(
@@ -98,7 +99,7 @@ def tensor_dls(
     x, y = torch.as_tensor(x), None if y is None else torch.as_tensor(y)
     _check_images(x, y)
     if not 0 <= valid_pct < 1: raise ValueError(f"valid_pct must lie in [0, 1), got {valid_pct}")
-    if not isinstance(bs, (int, np.integer)) or bs < 1: raise ValueError(f"bs must be a whole number of at least 1, got {bs!r}")
+    _check_whole(bs=bs)
     if valid_idx is None:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
         valid_idx = order[:int(len(x) * valid_pct)]
@@ -261,7 +262,7 @@ def load_images(
     progress:bool=False, # show a progress bar
 )->tuple[Tensor,Tensor|None,list|None]: # images, uint8 (n, channels, size, size); class numbers (n,) and names if the images lie in two or more subfolders
     "All images of a folder in memory; every one is decoded, and those that can't be are named in a `ValueError`"
-    if not isinstance(size, (int, np.integer)) or size < 1: raise ValueError(f"size must be a whole number of pixels of at least 1, got {size!r}")
+    _check_whole(size=size)
     if channels not in (None, 1, 3): raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels!r}")
     folder = Path(folder).expanduser()
     files = _image_files(folder)

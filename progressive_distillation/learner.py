@@ -29,6 +29,7 @@ from .data import show_grid
 from .denoiser import Denoiser
 from .prediction import _like
 from .sampling import ddim_sample
+from .schedule import _check_whole
 from .target import distillation_target
 from .weights import get_weight
 
@@ -257,7 +258,7 @@ class DistillationCallback(DiffusionCallback):
         teacher_steps:int=2, # teacher steps for each of the student's, >= 1
     ):
         super().__init__(weight, conditional)
-        if steps < 1: raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+        _check_whole(steps=steps, teacher_steps=teacher_steps)
         self.teacher, self.steps, self.teacher_steps = teacher, steps, teacher_steps
     def before_fit(self):
         if self.teacher is self.model: raise ValueError("teacher and student are one network: give the student a copy")
@@ -276,8 +277,7 @@ def halvings(
     end:int, # steps of the last student, >= 1
 )->list[int]: # steps of each student, e.g. [32, 16, 8] for 64 and 8
     "The students between `start` and `end`; raises `ValueError` unless `start` is `end` times a power of two"
-    for name, o in dict(start=start, end=end).items():
-        if not isinstance(o, int) or o < 1: raise ValueError(f"{name} must be a whole number of steps of at least 1, got {o!r}")
+    _check_whole(start=start, end=end)
     ratio = start / end
     if ratio < 2 or not math.log2(ratio).is_integer():
         near = [end * 2**max(1, k) for k in (math.floor(math.log2(max(ratio, 2))), math.ceil(math.log2(max(ratio, 2))))]
@@ -335,8 +335,7 @@ def distill(self:Learner,
 )->list[Denoiser]: # the students, from most steps to fewest; each remembers its `steps`
     "Progressive distillation: the student of each stage is the teacher of the next. The learner's own model stays as it is; `learn.records` tells what happened"
     todo = halvings(start, end)
-    if epochs < 1: raise ValueError(f"epochs must be a whole number of at least 1, got {epochs!r}")
-    if refine < 1: raise ValueError(f"refine must be a whole number of at least 1, got {refine!r}")
+    _check_whole(epochs=epochs, refine=refine)
     if self.model.steps not in (None, start): raise ValueError(f"this model was distilled for {self.model.steps} steps: pass start={self.model.steps}, got start={start}")
     first, self.students, self.records = self.model, [], []
     try:

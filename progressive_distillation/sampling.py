@@ -11,7 +11,7 @@ import torch
 from torch import nn, Tensor
 from fastprogress.fastprogress import progress_bar
 from .denoiser import Denoiser
-from .schedule import NoiseSchedule
+from .schedule import NoiseSchedule, _check_whole
 
 # %% ../nbs/05_sampling.ipynb #5a3358f1
 def _coefficients(alpha_t, sigma_t, alpha_s, sigma_s):
@@ -52,7 +52,7 @@ def _count_steps(denoiser, steps):
     "`steps`, or the steps that `denoiser` was distilled for; raises `ValueError` if there are none to take"
     steps = getattr(denoiser, 'steps', None) if steps is None else steps
     if steps is None: raise ValueError("steps is needed: this denoiser was not distilled for a number of steps of its own")
-    if not isinstance(steps, int) or steps < 1: raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    _check_whole(steps=steps)
     return steps
 
 @contextmanager

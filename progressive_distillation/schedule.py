@@ -7,10 +7,16 @@ __all__ = ['NoiseSchedule', 'CosineNoiseSchedule', 'BetaSchedule']
 
 # %% ../nbs/02_schedule.ipynb #689430c9
 import math
+from numbers import Integral
 import torch
 from torch import Tensor
 
 # %% ../nbs/02_schedule.ipynb #d5f5afa4
+def _check_whole(**named):
+    "Each of `named` is a whole number of at least 1, or a `ValueError` names the one that isn't"
+    for name, o in named.items():
+        if not isinstance(o, Integral) or o < 1: raise ValueError(f"{name} must be a whole number of at least 1, got {o!r}")
+
 def _check_times(t):
     "`t` as a floating-point tensor with every value in [0, 1]"
     t = torch.as_tensor(t)

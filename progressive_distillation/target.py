@@ -8,7 +8,7 @@ __all__ = ['appendix_g_target', 'target_weights', 'distillation_target']
 # %% ../nbs/01_target.ipynb #bfd4a90c
 import torch
 from torch import Tensor
-from .schedule import NoiseSchedule
+from .schedule import NoiseSchedule, _check_whole
 from .sampling import ddim_coefficients, _coefficients, _evaluating, _mix, _per_image, _times_for, _wide
 
 # %% ../nbs/01_target.ipynb #012809c4
@@ -61,8 +61,7 @@ def distillation_target(
     **cond, # conditioning that is handed to the teacher
 )->Tensor: # x̃, shape (B, C, H, W), `z`'s dtype
     "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1 or times outside [1/steps, 1]"
-    if steps < 1 or steps % 1: raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-    if teacher_steps < 1 or teacher_steps % 1: raise ValueError(f"teacher_steps must be a whole number of at least 1, got {teacher_steps!r}")
+    _check_whole(steps=steps, teacher_steps=teacher_steps)
     t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z)).expand(len(z))
     times = _teacher_times(t, steps, teacher_steps)
     if (times[:, -1] < 0).any(): raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")

@@ -41,7 +41,7 @@ def test_too_few_images(n, tmp_path):
     with pytest.raises(ValueError, match='images'): pd_distill(str(make_images(tmp_path/'images', n)), out=str(tmp_path/'out'), **tiny)
     assert not (tmp_path/'out').exists()
 
-settings = [(dict(start=48), r'start=32 or 64'), (dict(start=1, end=2), 'start must be end times a power of two'), (dict(end=0), 'end must be a whole number of steps of at least 1'),
+settings = [(dict(start=48), r'start=32 or 64'), (dict(start=1, end=2), 'start must be end times a power of two'), (dict(end=0), 'end must be a whole number of at least 1'),
             (dict(pred='z'), 'use one of x, eps, v, x_eps'), (dict(pred='eps'), 'eps'), (dict(weight='snr+2'), 'use one of truncated_snr, snr'), (dict(model='mlp'), 'use one of auto, patchnet, unet'),
             (dict(model='patchnet', size=17), 'multiple of patch'), (dict(size=0), 'size must be'), (dict(bs=0), 'bs must be'), (dict(epochs=0), 'epochs must be'),
             (dict(samples=1), 'samples must be'), (dict(teacher_steps=0), 'teacher_steps must be'), (dict(lr=0.), 'lr must be'), (dict(stage_lr=float('nan')), 'stage_lr must be'),
@@ -55,7 +55,7 @@ def test_settings_of_the_main_job(wrong, message, tmp_path):
 def teacher_at(t, steps): return distillation_target(denoiser(), noise, t, steps)
 calls = {
     'start':            (lambda: small_learner().distill(48, 1), r'start must be end times a power of two, got start=48 and end=1: try start=32 or 64'),
-    'end 0':            (lambda: small_learner().distill(64, 0), 'end must be a whole number of steps of at least 1, got 0'),
+    'end 0':            (lambda: small_learner().distill(64, 0), 'end must be a whole number of at least 1, got 0'),
     'start of student': (lambda: small_learner(denoiser(steps=8)).distill(16, 1), 'distilled for 8 steps'),
     'epochs':           (lambda: small_learner().distill(4, 1, epochs=0), 'epochs must be'),
     'ema':              (lambda: small_learner().distill(4, 1, ema=1.5), r'must lie in \[0, 1\)'),
