@@ -11,3 +11,4 @@ from .learner import *
 from .metrics import *
 from .io import *
 from .cli import *
+from .explorer import *
