@@ -34,7 +34,7 @@ def _frame(
     plt.close(fig)
     if format != 'png' or colors:
         image, file = Image.open(file).convert('RGB'), io.BytesIO()
-        if colors: image = image.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert('RGB')
+        if colors: image = image.quantize(colors, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).convert('RGB')
         image.save(file, format, **(dict(lossless=True, method=4) if format == 'webp' else {}))
     return file.getvalue(), words
 
