@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
+RUN ?= runs/digits
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test bench readme hooks clean
+.PHONY: demo test site bench readme hooks clean
 
 demo: .venv/installed ## run the main job: real digits, teacher, students, report in runs/digits
 	$(BIN)/pd_distill
@@ -13,6 +14,12 @@ test: .venv/installed ## pass the tests: notebooks, pytest, export, clean and RE
 	$(BIN)/python tests/fresh.py
 	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers 2 --do-print
 	$(BIN)/pytest
+
+site: .venv/installed $(RUN)/report.md ## build the site into _docs, with the networks of the run in folder RUN to sample in the browser
+	$(BIN)/python site/build.py --run $(RUN)
+
+$(RUN)/report.md: | .venv/installed
+	$(BIN)/pd_distill --out $(RUN)
 
 bench: .venv/installed ## measure what the Learner and the sampler cost beside plain PyTorch
 	$(BIN)/python benchmarks/overhead.py
@@ -30,4 +37,4 @@ hooks: .venv/installed ## nbdev's git and Jupyter hooks: clean notebooks, readab
 	$(BIN)/nbdev-install-hooks
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv _proc _docs build dist *.egg-info

