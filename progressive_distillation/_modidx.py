@@ -145,6 +145,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                              'progressive_distillation.io._refuse_pickles': ( 'io.html#_refuse_pickles',
                                                                                               'progressive_distillation/io.py'),
                                              'progressive_distillation.io._sha256': ('io.html#_sha256', 'progressive_distillation/io.py'),
+                                             'progressive_distillation.io.export_onnx': ( 'io.html#export_onnx',
+                                                                                          'progressive_distillation/io.py'),
                                              'progressive_distillation.io.load_denoiser': ( 'io.html#load_denoiser',
                                                                                             'progressive_distillation/io.py'),
                                              'progressive_distillation.io.save_denoiser': ( 'io.html#save_denoiser',

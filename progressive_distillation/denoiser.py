@@ -34,8 +34,8 @@ class Denoiser(nn.Module):
         t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else z.dtype)
         exact = t.to(torch.promote_types(t.dtype, z.dtype))
         alpha, sigma = self.schedule.alpha(exact), self.schedule.sigma(exact)
-        out = self.model(z, t.to(z.device).expand(len(z)), **cond)
-        expected = (len(z), self.pred.channels(z.shape[1]), *z.shape[2:])
+        out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
+        expected = (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:])
         if tuple(out.shape) != expected:
             raise ValueError(f"the model must answer {tuple(z.shape)} with {expected} for pred={self.pred.name!r}, got {tuple(out.shape)}")
         return out.to(z.dtype), alpha, sigma

@@ -21,6 +21,7 @@ def _check_times(t):
     "`t` as a floating-point tensor with every value in [0, 1]"
     t = torch.as_tensor(t)
     if not t.is_floating_point(): t = t.to(torch.get_default_dtype())
+    if torch.compiler.is_compiling(): return t # values are not known yet
     if not (0 <= t.item() <= 1 if t.numel() == 1 else torch.equal(t.clamp(0, 1), t)):
         bad = t[~((t >= 0) & (t <= 1))].flatten()[0].item()
         raise ValueError(f"t must lie in [0, 1], where 0 is clean and 1 is pure noise, got {bad}: divide discrete timesteps by their number first")

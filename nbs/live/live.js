@@ -1,0 +1,103 @@
+// Samples in the page: the networks are ONNX graphs of x̂(z, t), and Python has written the two numbers of each DDIM step into live.json.
+const here = new URL('.', import.meta.url), runtime = new URL('../site_libs/onnxruntime/', here);
+const $ = id => document.getElementById(id);
+let loaded;
+
+async function get(name, how) {
+  const answer = await fetch(new URL(name, here));
+  if (!answer.ok) throw new Error(`${name} is missing (${answer.status}): build the site with "make site"`);
+  return answer[how]();
+}
+
+async function load() {
+  if (typeof WebAssembly !== 'object') throw new Error('this browser has no WebAssembly, which the networks need');
+  const ort = await import(new URL('ort.wasm.min.mjs', runtime));
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmPaths = runtime.href;
+  const recipe = await get('live.json', 'json'), sessions = {};
+  for (const name of recipe.networks) sessions[name] = await ort.InferenceSession.create(new Uint8Array(await get(`${name}.onnx`, 'arrayBuffer')));
+  return { ort, recipe, sessions };
+}
+
+function ready() {
+  loaded ??= load().catch(error => { loaded = undefined; throw error; });
+  return loaded;
+}
+
+// DDIM as two numbers a step: z = c_x x̂ + c_z z, with x̂ clamped to [-1, 1]. Answers { images, milliseconds }, the network's and the arithmetic's time alone.
+async function walk(name, steps, noise, onStep) {
+  const { ort, recipe, sessions } = await ready();
+  const [c, h, w] = recipe.shape, n = noise.length / (c * h * w), z = Float32Array.from(noise);
+  let milliseconds = 0, shown = performance.now();
+  for (const [k, [t, c_x, c_z]] of recipe.walks[steps].entries()) {
+    const began = performance.now();
+    const { x_hat } = await sessions[name].run({ z: new ort.Tensor('float32', z, [n, c, h, w]), t: new ort.Tensor('float32', new Float32Array(n).fill(t), [n]) });
+    for (let i = 0; i < z.length; i++) z[i] = c_x * Math.min(1, Math.max(-1, x_hat.data[i])) + c_z * z[i];
+    milliseconds += performance.now() - began;
+    if (performance.now() - shown > 50) { // let the page breathe
+      onStep?.(k + 1);
+      await new Promise(go => setTimeout(go));
+      shown = performance.now();
+    }
+  }
+  return { images: z, milliseconds };
+}
+
+// Normal numbers from a seed: a 32-bit generator (mulberry32) and Box and Muller's transform
+function makeNoise(length, seed) {
+  let state = seed >>> 0;
+  const uniform = () => {
+    state = (state + 0x6D2B79F5) >>> 0;
+    let o = Math.imul(state ^ (state >>> 15), state | 1);
+    o ^= o + Math.imul(o ^ (o >>> 7), o | 61);
+    return ((o ^ (o >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return Float32Array.from({ length }, () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()));
+}
+
+function draw(canvas, images, [, h, w], columns) {
+  const n = images.length / (h * w);
+  canvas.width = columns * (w + 1) + 1;
+  canvas.height = Math.ceil(n / columns) * (h + 1) + 1;
+  const context = canvas.getContext('2d'), picture = context.createImageData(canvas.width, canvas.height);
+  picture.data.fill(255);
+  images.forEach((value, i) => {
+    const image = Math.floor(i / (h * w)), y = Math.floor(i / w) % h, x = i % w;
+    const at = 4 * (((Math.floor(image / columns) * (h + 1)) + y + 1) * canvas.width + (image % columns) * (w + 1) + x + 1);
+    picture.data.fill(Math.round(127.5 * (Math.min(1, Math.max(-1, value)) + 1)), at, at + 3);
+  });
+  context.putImageData(picture, 0, 0);
+}
+
+const time = ms => ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en');
+
+async function sample() {
+  const button = $('live-sample'), status = $('live-status');
+  button.disabled = true;
+  try {
+    status.textContent = 'Fetching the runtime and three networks …';
+    const { recipe } = await ready();
+    const n = Number($('live-count').value), pixels = recipe.shape.reduce((a, b) => a * b), noise = makeNoise(n * pixels, Number($('live-seed').value));
+    const teacherSteps = Number($('live-steps').value), studentSteps = Number($('live-student').value);
+    const student = `student-${String(studentSteps).padStart(2, '0')}`, times = {};
+    await walk(student, studentSteps, noise); // the first call of a session is slow
+    for (const [side, name, steps] of [['student', student, studentSteps], ['teacher', 'teacher', teacherSteps]]) {
+      const { images, milliseconds } = await walk(name, steps, noise, done => { status.textContent = `${side}: step ${done} of ${steps}`; });
+      draw($(`live-${side}-picture`), images, recipe.shape, Math.sqrt(n));
+      const words = `${side}, ${steps} step${steps > 1 ? 's' : ''}: ${time(milliseconds)} ms for ${n} digits, ${time(milliseconds / n)} ms each`;
+      $(`live-${side}-words`).textContent = words;
+      $(`live-${side}-picture`).setAttribute('aria-label', `${n} digits drawn by the ${words}`);
+      times[side] = milliseconds;
+    }
+    const ratio = times.teacher / times.student;
+    status.textContent = `From the same noise, the student took ${time(times.student)} ms and the teacher ${time(times.teacher)} ms, ${ratio.toFixed(ratio < 10 ? 1 : 0)} times as long.`;
+  } catch (error) {
+    status.textContent = `It did not work: ${error.message}`;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+$('live-sample').addEventListener('click', sample);
+$('live-new').addEventListener('click', () => { $('live-seed').value = Math.floor(Math.random() * 1e6); sample(); });
+window.liveSample = async (name, steps, noise) => Array.from((await walk(name, steps, noise)).images);
