@@ -133,12 +133,12 @@ def api_pages(proc):
     from smalldocs import api
     ids = {f.name: [o.get('id') for o in read(f)['cells']] for f in proc.glob('*.ipynb')}
     titles = {f.name: (re.search('title: (.*)', text_of(read(f)['cells'][0]['source'])) or ' ')[1] for f in proc.glob('*.ipynb')}
-    patched = {}
+    modules = [m for m in api.package_modules(package) if hasattr(m, '__all__')]
+    patched = {} # methods that they give to fastai's Learner
     for o in vars(Learner).values():
         if isfunction(o) and o.__module__.startswith(package): patched.setdefault(o.__module__, []).append(o)
     symbols, index, folder = {}, [], proc/'api'
     folder.mkdir()
-    modules = [m for m in api.package_modules(package) if hasattr(m, '__all__')]
     for module in sorted(modules, key=lambda m: next(o for o in cells_of(m) if o)):
         short, homes = module.__name__.split('.')[-1], cells_of(module)
         def source(line):
@@ -188,9 +188,14 @@ def finish(file, site):
     notebook = root/'nbs'/f'{file.stem}.ipynb'
     download = f'<p class="download"><a href="{notebook.name}" download><i class="bi bi-download" aria-hidden="true"></i> Download this notebook</a></p>'
     if has_notebook := (not up and notebook.exists()): shutil.copy(notebook, site)
-    replace(file, (cdn, f'{up}site_libs/katex/'), ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="sd-table">', '<div class="sd-table" tabindex="0">'),
-        *([('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download)] if has_notebook else []),
-        *([('(<head><meta charset="utf-8">)', lambda m: m[1] + find_root)] if file.name == '404.html' else []))
+    by_keys = 'role="button" tabindex="0" onkeydown="if(event.key===\'Enter\'||event.key===\' \'){event.preventDefault();this.click()}"'
+    changes = [(cdn, f'{up}site_libs/katex/'),
+        ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="sd-table">', '<div class="sd-table" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
+        ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
+        ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">')]
+    if has_notebook: changes.append(('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download))
+    if file.name == '404.html': changes.append(('(<head><meta charset="utf-8">)', lambda m: m[1] + find_root))
+    replace(file, *changes)
 
 
 def finish_search(file):
@@ -211,13 +216,15 @@ def main(
     "Build the site, from the notebooks as they are saved"
     if sys.version_info < (3, 11): sys.exit(f"the site needs Python 3.11 or newer, got {sys.version.split()[0]}: make it with `make site PYTHON=python3.11` after `make clean`")
     if not (Path(run)/'report.md').exists(): sys.exit(f"run must be the folder of a finished pd_distill, got {run}, which has no report.md: run pd_distill --out {run}")
+    from smalldocs.check import check
     from smalldocs.site import build
     install_packages()
     warnings.simplefilter('ignore', FutureWarning) # of packages that ours import
     proc = proc_nbs(force=True, n_workers=2)
     for file in proc.glob('*.ipynb'): prepare(file)
     api_pages(proc)
-    if found := build(proc, quiet=True).warnings: sys.exit('\n'.join(['smalldocs finds:', *found]))
+    if check(proc): sys.exit("smalldocs finds the things above to look at: mend them, then build again")
+    build(proc, quiet=True)
     site = proc/'_docs'
     vendor(site/'site_libs')
     for file in (site/'site_libs'/'themes').glob('*.css'): replace(file, (r'@import url\([^)]*\);', '')) # fonts from another host

@@ -2,7 +2,7 @@
 import os
 os.environ.setdefault('OMP_NUM_THREADS', '1') # the networks here are too small to gain from threads
 
-import signal, subprocess, sys, sysconfig
+import functools, http.server, shutil, signal, subprocess, sys, sysconfig, threading
 from pathlib import Path
 import pytest
 from fastai.torch_core import set_seed
@@ -45,3 +45,50 @@ def run(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     (folder/'stdout').write_text(done.stdout)
     return folder/'run'
+
+root = Path(__file__).parent.parent
+chromium = os.environ.get('CHROMIUM') or next(filter(None, map(shutil.which, ['chromium', 'chromium-browser', 'google-chrome'])), None)
+
+def need_chromium():
+    if not chromium: pytest.skip("no Chromium: install Debian's (apt-get install chromium), or set CHROMIUM to the path of one")
+
+@pytest.fixture(scope='module')
+def browser():
+    "A headless Chromium, which asks the network for nothing by itself"
+    need_chromium()
+    from playwright.sync_api import sync_playwright
+    quiet = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+        yield browser
+        browser.close()
+
+@pytest.fixture(scope='session')
+def site(request, tmp_path_factory):
+    "Folder of the built site: that in the variable SITE, or one made here, with the networks of `make demo` or else of a short run"
+    need_chromium()
+    if 'SITE' in os.environ: return Path(os.environ['SITE']).resolve()
+    if sys.version_info < (3, 11): pytest.skip("no site: smalldocs, which renders it, needs Python 3.11 or newer")
+    job, folder = root/'runs'/'digits', tmp_path_factory.mktemp('site')/'built'
+    if not (job/'report.md').exists(): job = request.getfixturevalue('run')
+    done = subprocess.run([sys.executable, root/'site'/'build.py', '--run', job, '--out', folder], cwd=root, text=True, capture_output=True, timeout=500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+class SubPath(http.server.SimpleHTTPRequestHandler):
+    "Serves a folder as /some/where/, and its 404.html for what is not there, as static hosts do"
+    def translate_path(self, path): return super().translate_path(path.removeprefix('/some/where')) if path.startswith('/some/where/') else os.devnull + '/'
+    def log_message(self, *args): pass
+    def send_error(self, code, message=None, explain=None):
+        self.send_response(code)
+        self.send_header('Content-Type', 'text/html; charset=utf-8')
+        self.end_headers()
+        self.wfile.write((Path(self.directory)/'404.html').read_bytes())
+
+@pytest.fixture(scope='session')
+def address(site):
+    "Where the site is served on this machine"
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(SubPath, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_address[1]}/some/where/'
+        server.shutdown()

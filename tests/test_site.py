@@ -1,0 +1,218 @@
+"The built site in a real browser: what loads, what is typeset, what moves, what is found, and who can read it"
+import importlib, importlib.util, re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+import nbformat, pytest
+from conftest import root
+
+notebooks = sorted(o.stem for o in (root/'nbs').glob('*.ipynb'))
+modules = sorted(o.stem for o in (root/'progressive_distillation').glob('*.py') if o.stem not in ('__init__', 'all', '_modidx'))
+pages = [*notebooks, *sorted(o.stem for o in (root/'nbs').glob('*.md')), 'api/index', *(f'api/{o}' for o in modules)]
+each_page = pytest.mark.parametrize('name', pages)
+desktop, phone = dict(color_scheme='light', viewport=dict(width=1280, height=900)), dict(color_scheme='dark', viewport=dict(width=390, height=800))
+
+
+@pytest.fixture(scope='module')
+def axe():
+    "The script that looks for barriers, from the packages that the site is built with"
+    spec = importlib.util.spec_from_file_location('site_build', root/'site'/'build.py')
+    spec.loader.exec_module(build := importlib.util.module_from_spec(spec))
+    build.install_packages()
+    return build.npm_folder/'axe-core'/'axe.min.js'
+
+@pytest.fixture(scope='module')
+def screens(browser):
+    "A desktop in light and a phone in dark"
+    contexts = dict(desktop=browser.new_context(**desktop), phone=browser.new_context(**phone))
+    yield contexts
+    for o in contexts.values(): o.close()
+
+@pytest.fixture(scope='module')
+def seen(screens, address, axe):
+    "What a look at a page finds, each page and screen looked at once"
+    looks = {}
+    def look(name, screen):
+        if (name, screen) in looks: return looks[name, screen]
+        page, errors, urls, failed = screens[screen].new_page(), [], [], []
+        page.on('console', lambda o: errors.append(o.text) if o.type in ('error', 'warning') else None)
+        page.on('pageerror', lambda o: errors.append(str(o)))
+        page.on('request', lambda o: urls.append(o.url))
+        page.on('requestfailed', lambda o: failed.append(o.url))
+        page.on('response', lambda o: failed.append(f'{o.status} {o.url}') if o.status >= 400 else None)
+        page.goto(f'{address}{name}.html')
+        found = page.evaluate('''() => ({width: document.documentElement.scrollWidth, dark: document.documentElement.classList.contains('quarto-dark'), maths: document.querySelectorAll('.math').length,
+            plain: [...document.querySelectorAll('.math')].filter(o => !o.querySelector('.katex')).map(o => o.textContent), wrong: [...document.querySelectorAll('.katex-error')].map(o => o.title),
+            text: (o => { o.querySelectorAll('pre, code, script, .katex').forEach(e => e.remove()); return o.textContent })(document.querySelector('main').cloneNode(true))})''')
+        page.add_script_tag(path=axe)
+        barriers = page.evaluate("() => axe.run({exclude: ['.katex']}, {resultTypes: ['violations']}).then(o => o.violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.target + ' ' + n.failureSummary).join(' | ')))")
+        page.close()
+        looks[name, screen] = dict(found, errors=errors, failed=failed, barriers=barriers, foreign=[o for o in urls if not o.startswith((address, 'data:', 'blob:'))])
+        return looks[name, screen]
+    return look
+
+def without_pictures(text): return re.sub(r'base64,[A-Za-z0-9+/=]{100,}', '', text)
+
+class Links(HTMLParser):
+    "Every address on a page, and every place on it that one can point at"
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.places = [], set()
+        self.feed(text)
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.places |= {attrs.get('id'), attrs.get('name')}
+        self.links += [attrs[k] for k in ('href', 'src') if attrs.get(k) and not attrs[k].startswith('data:')]
+
+
+def test_every_page_is_built_and_within_reach(site):
+    built = {str(o.relative_to(site).with_suffix('')) for o in site.rglob('*.html')}
+    menu = re.search('<nav id="quarto-sidebar".*?</nav>', (site/'index.html').read_text(), re.S)[0]
+    assert built == set(pages)
+    assert {o.removesuffix('.html') for o in Links(menu).links if o.endswith('.html')} == set(pages) - {'404'}
+
+@each_page
+def test_loads_with_no_error_and_asks_nobody_else(seen, name):
+    for screen in 'desktop', 'phone':
+        found = seen(name, screen)
+        assert (found['errors'], found['failed'], found['foreign']) == ([], [], [])
+
+@each_page
+def test_maths_is_typeset(seen, name):
+    found = seen(name, 'desktop')
+    assert (found['plain'], found['wrong']) == ([], [])
+    assert not re.search(r'\$\$|\\\(|\\\[|\\frac|\\tilde', found['text'])
+
+def test_the_derivation_is_full_of_maths(seen): assert seen('01_target', 'desktop')['maths'] > 50
+
+@each_page
+def test_nothing_keeps_one_from_reading(seen, name):
+    for screen in 'desktop', 'phone': assert seen(name, screen)['barriers'] == []
+
+@each_page
+def test_fits_a_phone_in_the_dark(seen, name):
+    found = seen(name, 'phone')
+    assert found['dark'] and found['width'] <= 390
+
+@each_page
+def test_is_light_to_carry_and_holds_no_leftovers(site, name):
+    file = site/f'{name}.html'
+    text = without_pictures(file.read_text())
+    assert file.stat().st_size <= 1_500_000
+    assert [o for o in ('interactive(children=', '/home/', '/tmp/', '/root', 'site-packages', 'Traceback', 'cell-output-stderr') if o in text] == []
+
+def test_links_lead_somewhere(site):
+    parsed = {o: Links(o.read_text()) for o in site.rglob('*.html')}
+    broken, count = [], 0
+    for file, page in parsed.items():
+        for link in page.links:
+            url = urlsplit(link)
+            if url.scheme or url.netloc: continue
+            target = (file.parent/unquote(url.path)).resolve() if url.path else file
+            if target.is_dir(): target = target/'index.html'
+            ok = target.is_file() and (not url.fragment or target not in parsed or unquote(url.fragment) in parsed[target].places)
+            count += 1
+            if not ok: broken.append(f'{file.name}: {link}')
+    assert broken == [] and count > 1000
+
+
+@pytest.fixture
+def page(screens):
+    page = screens['desktop'].new_page()
+    yield page
+    page.close()
+
+def test_explorers_are_where_a_picture_should_move(site):
+    assert {o.stem for o in site.glob('*.html') if '<div class="explorer">' in o.read_text()} >= {'01_target', '02_schedule', '04_weights', '05_sampling', '11_results', '14_explorer'}
+
+@pytest.mark.parametrize('name', [o for o in notebooks if 'class=\\"explorer\\"' in (root/'nbs'/f'{o}.ipynb').read_text()])
+def test_sliders_change_their_picture(page, address, name):
+    page.goto(f'{address}{name}.html')
+    for box in page.locator('.explorer').all():
+        picture = box.locator('img')
+        def shown(): return picture.evaluate('o => o.src'), picture.get_attribute('alt')
+        for slider in box.locator('input[type=range]').all():
+            height, width = (slider.bounding_box()[k] for k in ('height', 'width'))
+            ends = []
+            for x in 1, width - 1:
+                slider.click(position=dict(x=x, y=height/2))
+                ends.append(shown())
+            assert ends[0] != ends[1], 'the mouse does not move it'
+            walk = []
+            for key in ['Home', *['ArrowRight']*int(slider.get_attribute('max'))]:
+                slider.press(key)
+                walk.append(shown())
+            assert slider.input_value() == slider.get_attribute('max') and len(set(walk)) > 1, 'the keys do not move it'
+        for choice in box.locator('select').all():
+            walk = []
+            for value in range(choice.locator('option').count()):
+                choice.select_option(str(value))
+                walk.append(shown())
+            assert len(set(walk)) > 1
+        assert picture.evaluate('o => o.complete && o.naturalWidth > 100')
+
+@pytest.mark.parametrize('words, leads_to', [('x̃', '01_target.html'), ('DistillationCallback', 'api/learner.html'), ('truncated SNR', '04_weights.html')])
+def test_search_finds(page, address, words, leads_to):
+    page.goto(f'{address}03b_denoiser.html')
+    page.get_by_role('searchbox').or_(page.locator('.smalldocs-search input')).first.fill(words)
+    page.locator('.search-result').first.wait_for()
+    results = page.locator('.search-result')
+    assert any(leads_to in o.get_attribute('href') for o in results.all())
+    assert any(words.lower() in o.inner_text().lower() for o in results.all())
+    results.first.click()
+    page.wait_for_load_state()
+    assert page.locator('main h1').count() == 1 and page.url.startswith(address) and '03b_denoiser' not in page.url
+
+def test_light_and_dark_are_switched_and_remembered(page, address):
+    def background(): return page.evaluate('getComputedStyle(document.body).backgroundColor')
+    page.goto(f'{address}index.html')
+    light = background()
+    page.locator('.quarto-color-scheme-toggle:visible').click()
+    page.wait_for_function('light => getComputedStyle(document.body).backgroundColor != light', arg=light)
+    dark = background()
+    page.goto(f'{address}00_method.html')
+    assert background() == dark != light
+    page.locator('.quarto-color-scheme-toggle:visible').click()
+    page.wait_for_function('dark => getComputedStyle(document.body).backgroundColor != dark', arg=dark)
+    assert background() == light
+
+def test_names_in_the_course_lead_to_the_reference_and_back(page, address):
+    page.goto(f'{address}08_teacher.html')
+    page.locator('main a[href^="api/"]').first.click()
+    page.wait_for_url('**/api/*')
+    page.goto(f'{address}api/target.html')
+    page.locator('h2:has-text("distillation_target") + p a').click()
+    page.wait_for_url('**/01_target.html#cell-*')
+    assert 'def distillation_target(' in page.locator(f'#{urlsplit(page.url).fragment}').inner_text()
+
+@pytest.mark.parametrize('name', modules)
+def test_reference_describes_every_public_name(site, name):
+    module = importlib.import_module(f'progressive_distillation.{name}')
+    described = Links((site/'api'/f'{name}.html').read_text()).places
+    assert set(module.__all__) <= described
+    assert name != 'learner' or {'Learner.distill', 'Learner.sample', 'Learner.show_samples'} <= described
+
+@pytest.mark.parametrize('name', notebooks)
+def test_notebook_can_be_taken_home(site, name):
+    assert f'<a href="{name}.ipynb" download>' in (site/f'{name}.html').read_text()
+    assert (site/f'{name}.ipynb').read_bytes() == (root/'nbs'/f'{name}.ipynb').read_bytes()
+    nbformat.validate(nbformat.read(site/f'{name}.ipynb', 4))
+
+def test_plain_copies_for_machines(site):
+    listed = re.findall(r'\]\((\S+)\.llms\.md\)', (site/'llms.txt').read_text())
+    assert set(listed) == set(pages) - {'404'} and len(listed) == len(set(listed))
+    for name in listed:
+        text = (site/f'{name}.llms.md').read_text()
+        assert len(text) < 100_000 and without_pictures(text) == text and text.startswith('# ')
+        assert ('*Explorer' in text) == ('class="explorer"' in (site/f'{name}.html').read_text())
+
+def test_pictures_have_words(site):
+    for file in site.rglob('*.html'):
+        for picture in re.findall('<img [^>]*>', file.read_text()): assert re.search('alt="[^"]{10,}"', picture), f'{file.name}: {picture[:80]}'
+
+def test_wrong_address_gets_a_page_at_any_depth(page, address):
+    for wrong in 'nothing.html', 'nothing/at/all/here.html':
+        assert page.goto(address + wrong).status == 404
+        page.wait_for_load_state('networkidle')
+        assert page.evaluate('getComputedStyle(document.querySelector("#quarto-content")).display') == 'grid', 'its style is missing'
+        page.locator('main a', has_text='start here').click()
+        assert page.url == f'{address}index.html'
