@@ -127,6 +127,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'progressive_distillation/explorer.py'),
                                                    'progressive_distillation.explorer._frame': ( 'explorer.html#_frame',
                                                                                                  'progressive_distillation/explorer.py'),
+                                                   'progressive_distillation.explorer._img': ( 'explorer.html#_img',
+                                                                                               'progressive_distillation/explorer.py'),
                                                    'progressive_distillation.explorer._label': ( 'explorer.html#_label',
                                                                                                  'progressive_distillation/explorer.py'),
                                                    'progressive_distillation.explorer._page': ( 'explorer.html#_page',

@@ -70,6 +70,7 @@ _script = """(function(){
   show();
 })();"""
 
+def _img(picture, words, format): return f'<img src="data:image/{format};base64,{b64encode(picture).decode()}" alt="{html.escape(words)}" style="max-width:100%;height:auto">'
 def _label(value): return f'{value:.4g}' if isinstance(value, float) else {True: 'yes', False: 'no'}[value] if isinstance(value, bool) else str(value)
 def _are_numbers(values): return all(isinstance(o, (int, float)) and not isinstance(o, bool) for o in values)
 
@@ -85,11 +86,10 @@ def _page(draw, controls, start, names):
     frames, index = _all_frames(draw, controls)
     at, position = {k: list(v).index(start[k]) for k, v in controls.items()}, 0
     for k, v in controls.items(): position = position*len(v) + at[k]
-    frames = [(b64encode(picture).decode(), words) for picture, words in frames]
-    picture, words = frames[index[position]]
-    data = json.dumps(dict(labels=[[_label(o) for o in v] for v in controls.values()], index=index, frames=frames)).replace('</', r'<\/')
+    data = json.dumps(dict(labels=[[_label(o) for o in v] for v in controls.values()], index=index, frames=[(b64encode(picture).decode(), words) for picture, words in frames])).replace('</', r'<\/')
+    shown = _img(*frames[index[position]], 'webp')
     rows = ''.join(_control_html(names[k], v, at[k]) for k, v in controls.items())
-    return (f'<div class="explorer"><style>{_style}</style>{rows}<img src="data:image/webp;base64,{picture}" alt="{html.escape(words)}">'
+    return (f'<div class="explorer"><style>{_style}</style>{rows}{shown}'
             f'<script type="application/json">{data}</script><script>{_script}</script></div>')
 
 # %% ../nbs/14_explorer.ipynb #2efd31e7
@@ -116,14 +116,14 @@ class Explorer:
     def page(self)->str: # HTML that moves by itself
         "Every position drawn, in one piece of HTML"
         return _page(self.draw, self.controls, self.start, self.names)
-    def widget(self): # an `ipywidgets.VBox`; its `children` are the controls and, last, the image
+    def widget(self): # an `ipywidgets.VBox`; its `children` are the controls and, last, the picture
         "Controls that draw when they are moved; needs ipywidgets"
-        from ipywidgets import Dropdown, Image as Picture, Layout, SelectionSlider, VBox
+        from ipywidgets import HTML, Dropdown, Layout, SelectionSlider, VBox
         def control(k, v): return (SelectionSlider if _are_numbers(v) else Dropdown)(options=[(_label(o), o) for o in v], value=self.start[k], description=self.names[k],
                                                                                      style=dict(description_width='7rem'), layout=Layout(width='auto', max_width='46rem'))
         controls = {k: control(k, v) for k, v in self.controls.items()}
-        picture = Picture(format='png', layout=Layout(max_width='100%', align_self='flex-start'))
-        def redraw(change=None): picture.value, picture.tooltip = _frame(self.draw(**{k: o.value for k, o in controls.items()}))
+        picture = HTML()
+        def redraw(change=None): picture.value = _img(*_frame(self.draw(**{k: o.value for k, o in controls.items()})), 'png')
         for o in controls.values(): o.observe(redraw, 'value')
         redraw()
         return VBox([*controls.values(), picture])
