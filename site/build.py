@@ -1,7 +1,8 @@
 "Builds the site into _docs: nbdev processes the notebooks, smalldocs renders them, and what both leave undone is done here"
-import ast, html, json, re, shutil, subprocess, sys, warnings
+import ast, html, json, re, shutil, subprocess, sys, tempfile, warnings
 from inspect import getsource, getsourcelines, isclass, isfunction, signature
 from pathlib import Path
+from textwrap import wrap
 from fastcore.script import call_parse
 from nbdev.serve import proc_nbs
 
@@ -73,6 +74,9 @@ def prepare(file):
         if cell['cell_type'] != 'code': continue
         code = text_of(cell['source'])
         outputs = [o for o in cell['outputs'] if text_of(o.get('data', {}).get('text/html', 'shown')).strip() and not text_of(o.get('data', {}).get('text/html', '')).strip().startswith('<style>')]
+        for before, o in zip(outputs[:-1], outputs[1:]): # one stream, however many times it was flushed
+            if before.get('name') == o.get('name') == 'stdout': o['text'], before['text'] = text_of(before['text']) + text_of(o['text']), ''
+        outputs = [o for o in outputs if o.get('text') != '']
         for o in outputs:
             if 'text/latex' in (data := o.get('data', {})): data['text/latex'] = re.sub(r'\$\\displaystyle (.*)\$', r'$$\1$$', text_of(data['text/latex']), flags=re.S)
         if any('image/png' in o.get('data', {}) for o in outputs) and 'fig-alt:' not in code:
@@ -113,6 +117,7 @@ def entry(obj, name, level, source):
     from smalldocs import api
     parts = [f"{'#'*level} {name} {{#{name}}}", f'[source]({source}){{.source-link}}']
     doc = re.sub(r'(?<!\\)([<>])', r'\\\1', api.doc(obj))
+    if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package)]): doc += f"\n\nA {' and '.join(bases)}."
     if isclass(obj) and not api.has_init(obj): return [*parts, doc]
     module, docs, call, rows = sys.modules[obj.__module__], api.safe_docments(obj), [], []
     def row(label, anno, default, said): rows.append([label, '' if anno is api.EMPTY else api.type_text(anno, module), default, said or ''])
@@ -124,7 +129,8 @@ def entry(obj, name, level, source):
         call.append(f'{stars}{p.name}' + (f'={default}' if default else ''))
         row(f'`{stars}{p.name}`', p.annotation, f'`{default}`' if default else '' if stars else 'required', said[1] if said else docs[p.name].docment)
     if (end := docs.get('return')) and end.docment and not isclass(obj): row('returns', end.anno, '', end.docment)
-    return [*parts, f"```python\n{name}({', '.join(call)})\n```", doc, api.table(rows, ['Argument', 'Type', 'Default', 'What it is'])]
+    call = '\n'.join(wrap(f"{name}({', '.join(call)})", 76, subsequent_indent='    ', break_long_words=False, break_on_hyphens=False))
+    return [*parts, f'```python\n{call}\n```', doc, api.table(rows, ['Argument', 'Type', 'Default', 'What it is'])]
 
 
 def api_pages(proc):
@@ -218,21 +224,21 @@ def main(
     if not (Path(run)/'report.md').exists(): sys.exit(f"run must be the folder of a finished pd_distill, got {run}, which has no report.md: run pd_distill --out {run}")
     from smalldocs.check import check
     from smalldocs.site import build
-    install_packages()
     warnings.simplefilter('ignore', FutureWarning) # of packages that ours import
-    proc = proc_nbs(force=True, n_workers=2)
-    for file in proc.glob('*.ipynb'): prepare(file)
-    api_pages(proc)
-    if check(proc): sys.exit("smalldocs finds the things above to look at: mend them, then build again")
-    build(proc, quiet=True)
-    site = proc/'_docs'
-    vendor(site/'site_libs')
-    for file in (site/'site_libs'/'themes').glob('*.css'): replace(file, (r'@import url\([^)]*\);', '')) # fonts from another host
-    for file in site.rglob('*.html'): finish(file, site)
-    for file in site.rglob('*.llms.md'): finish_copy(file)
-    finish_search(site/'search.json')
-    export = root/'nbs'/'live_export.py'
-    if export.exists(): subprocess.run([sys.executable, export, run, site/'live'], check=True)
-    shutil.rmtree(out, ignore_errors=True)
-    shutil.move(site, out)
+    install_packages()
+    with tempfile.TemporaryDirectory() as scratch:
+        proc = Path(shutil.move(proc_nbs(force=True, n_workers=2), scratch))
+        for file in proc.glob('*.ipynb'): prepare(file)
+        api_pages(proc)
+        if check(proc): sys.exit("smalldocs finds the things above to look at: mend them, then build again")
+        build(proc, quiet=True)
+        site = proc/'_docs'
+        vendor(site/'site_libs')
+        for file in (site/'site_libs'/'themes').glob('*.css'): replace(file, (r'@import url\([^)]*\);', '')) # fonts from another host
+        for file in site.rglob('*.html'): finish(file, site)
+        for file in site.rglob('*.llms.md'): finish_copy(file)
+        finish_search(site/'search.json')
+        subprocess.run([sys.executable, root/'nbs'/'live_export.py', run, site/'live'], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.move(site, out)
     print(f"{len(list(Path(out).rglob('*.html')))} pages in {out}: python -m http.server -d {out}")
