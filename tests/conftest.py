@@ -49,13 +49,13 @@ def run(tmp_path_factory):
 root = Path(__file__).parent.parent
 chromium = os.environ.get('CHROMIUM') or next(filter(None, map(shutil.which, ['chromium', 'chromium-browser', 'google-chrome'])), None)
 
-def need_chromium():
-    if not chromium: pytest.skip("no Chromium: install Debian's (apt-get install chromium), or set CHROMIUM to the path of one")
+no_chromium = None if chromium else "no Chromium: install Debian's (apt-get install chromium), or set CHROMIUM to the path of one"
+no_site = no_chromium or (None if sys.version_info >= (3, 11) or 'SITE' in os.environ else f"no site: smalldocs, which renders it, needs Python 3.11 or newer, and this is {sys.version.split()[0]}")
 
 @pytest.fixture(scope='module')
 def browser():
     "A headless Chromium, which asks the network for nothing by itself"
-    need_chromium()
+    if no_chromium: pytest.skip(no_chromium)
     from playwright.sync_api import sync_playwright
     quiet = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split()
     with sync_playwright() as playwright:
@@ -66,9 +66,8 @@ def browser():
 @pytest.fixture(scope='session')
 def site(request, tmp_path_factory):
     "Folder of the built site: that in the variable SITE, or one made here, with the networks of `make demo` or else of a short run"
-    need_chromium()
+    if no_site: pytest.skip(no_site)
     if 'SITE' in os.environ: return Path(os.environ['SITE']).resolve()
-    if sys.version_info < (3, 11): pytest.skip("no site: smalldocs, which renders it, needs Python 3.11 or newer")
     job, folder = root/'runs'/'digits', tmp_path_factory.mktemp('site')/'built'
     if not (job/'report.md').exists(): job = request.getfixturevalue('run')
     done = subprocess.run([sys.executable, root/'site'/'build.py', '--run', job, '--out', folder], cwd=root, text=True, capture_output=True, timeout=500)
