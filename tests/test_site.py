@@ -162,6 +162,8 @@ def test_search_finds(page, address, words, leads_to):
     results = page.locator('.search-result')
     assert any(leads_to in o.get_attribute('href') for o in results.all())
     assert any(words.lower() in o.inner_text().lower() for o in results.all())
+    at = page.locator('.smalldocs-search-results').bounding_box()
+    assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('.smalldocs-search-results') != null", [at['x'] + at['width'] - 4, at['y'] + 8]), 'the results are cut off'
     results.first.click()
     page.wait_for_load_state()
     assert page.locator('main h1').count() == 1 and page.url.startswith(address) and '03b_denoiser' not in page.url
