@@ -4,6 +4,7 @@ from pathlib import Path
 import nbformat
 from fastcore.script import call_parse
 from nbclient import NotebookClient
+from nbdev.clean import clean_nb
 
 nbs = Path(__file__).parent
 live_only = 'application/vnd.jupyter.widget-view+json'
@@ -13,13 +14,10 @@ def run(path):
     "Execute `path` in place; an error leaves the file as it was"
     nb = nbformat.read(path, 4)
     NotebookClient(nb, timeout=None, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}).execute()
+    nb.metadata.pop('widgets', None)
     for cell in nb.cells:
-        cell.metadata.pop('execution', None)
-        if cell.cell_type != 'code': continue
-        cell.execution_count = None
-        cell.outputs = [o for o in cell.outputs if live_only not in o.get('data', {}) and o.get('name') != 'stderr']
-        for o in cell.outputs: 'execution_count' in o and o.update(execution_count=None)
-    for k in 'language_info', 'widgets': nb.metadata.pop(k, None)
+        if cell.cell_type == 'code': cell.outputs = [o for o in cell.outputs if live_only not in o.get('data', {}) and o.get('name') != 'stderr']
+    clean_nb(nb)
     path.write_text(nbformat.writes(nb, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
 
 

@@ -339,6 +339,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'progressive_distillation/sampling.py'),
                                                    'progressive_distillation.sampling._times_for': ( 'sampling.html#_times_for',
                                                                                                      'progressive_distillation/sampling.py'),
+                                                   'progressive_distillation.sampling._walk': ( 'sampling.html#_walk',
+                                                                                                'progressive_distillation/sampling.py'),
                                                    'progressive_distillation.sampling._wide': ( 'sampling.html#_wide',
                                                                                                 'progressive_distillation/sampling.py'),
                                                    'progressive_distillation.sampling.ddim_coefficients': ( 'sampling.html#ddim_coefficients',

@@ -48,6 +48,11 @@ def _times_for(denoiser, t, z):
     "A `Denoiser` takes times that stay on the CPU, where they are cheap; anything else gets shape (B,) beside `z`"
     return t if isinstance(denoiser, Denoiser) else t.to(z.device).expand(len(z))
 
+def _walk(schedule, steps):
+    "The time that each of `steps` steps begins at, noise first, and the two numbers of eq. (3); float64"
+    times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps
+    return times[:-1], *ddim_coefficients(times[:-1], times[1:], schedule)
+
 def _count_steps(denoiser, steps):
     "`steps`, or the steps that `denoiser` was distilled for; raises `ValueError` if there are none to take"
     steps = getattr(denoiser, 'steps', None) if steps is None else steps
@@ -78,9 +83,8 @@ def ddim_sample(
 )->Tensor: # images, in [-1, 1] if `clip` and `sigma(0)` is 0, shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
     "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take"
     steps = _count_steps(denoiser, steps)
-    times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps
-    c_x, c_z = (c.tolist() for c in ddim_coefficients(times[:-1], times[1:], denoiser.schedule))
-    ts, z, states = times.to(_wide(noise)), noise, [noise]
+    times, c_x, c_z = _walk(denoiser.schedule, steps)
+    ts, c_x, c_z, z, states = times.to(_wide(noise)), c_x.tolist(), c_z.tolist(), noise, [noise]
     with _evaluating(denoiser):
         for i in progress_bar(range(steps), leave=False) if progress else range(steps):
             x_hat = denoiser(z, _times_for(denoiser, ts[i], z), **cond)

@@ -1,6 +1,9 @@
 "The networks in the reader's browser: what they draw, how fast, and whether they agree with Python"
 import json
 import pytest
+from conftest import no_site
+
+if no_site: pytest.skip(no_site, allow_module_level=True)
 
 
 @pytest.fixture(scope='module')
