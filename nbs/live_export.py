@@ -18,7 +18,7 @@ def main(
     "Write teacher.onnx, student-04.onnx, student-01.onnx and live.json"
     run, out, shape = Path(run), Path(out), _read_run(run)['shape']
     networks = {name: load_denoiser(run/name) for name in ('teacher', 'student-04', 'student-01')}
-    walks = {n: torch.stack(_walk(networks['teacher'].schedule, n), 1).tolist() for n in offered}
+    walks = {n: torch.stack([t, c_x, c_z], 1).tolist() for n in offered for t, _, _, c_x, c_z in [_walk(networks['teacher'].schedule, n)]}
     for name, denoiser in networks.items():
         (out/f'{name}.onnx').unlink(missing_ok=True)
         export_onnx(denoiser, out/f'{name}.onnx', shape)

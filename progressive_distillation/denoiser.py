@@ -29,11 +29,11 @@ class Denoiser(nn.Module):
     ):
         super().__init__()
         self.model, self.schedule, self.pred, self.steps, self.clip = model, schedule or CosineNoiseSchedule(), get_prediction(pred), steps, clip
-    def _run(self, z, t, cond):
+    def _run(self, z, t, known, cond):
         "The model's output in `z`'s dtype, with alpha and sigma at `t`"
         t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else z.dtype)
         exact = t.to(torch.promote_types(t.dtype, z.dtype))
-        alpha, sigma = self.schedule.alpha(exact), self.schedule.sigma(exact)
+        alpha, sigma = known or (self.schedule.alpha(exact), self.schedule.sigma(exact))
         out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
         expected = (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:])
         if tuple(out.shape) != expected:
@@ -43,10 +43,11 @@ class Denoiser(nn.Module):
         z:Tensor, # noisy images, shape (B, C, H, W)
         t:Tensor, # times in [0, 1], shape (B,), or one number for all; on `z`'s device or on the CPU, which saves a GPU small work
         y=None, # labels, handed to the model as `y` if there are any
+        alpha_sigma=None, # what the schedule says at `t`, a pair of tensors of `t`'s shape, where that is known already
         **cond, # further conditioning that is handed to the model
     )->Tensor: # x̂, shape (B, C, H, W), `z`'s dtype
         "The clean images that the network sees in `z`; raises `ValueError` if its output has the wrong shape"
-        out, alpha, sigma = self._run(z, t, cond if y is None else dict(cond, y=y))
+        out, alpha, sigma = self._run(z, t, alpha_sigma, cond if y is None else dict(cond, y=y))
         x_hat = self.pred.to_x(out, z, alpha, sigma)
         return _clamp(x_hat) if self.clip else x_hat
     def eps(self,
@@ -55,7 +56,7 @@ class Denoiser(nn.Module):
         **cond, # conditioning that is handed to the model
     )->Tensor: # ε̂, shape (B, C, H, W)
         "The noise that the network sees in `z`"
-        out, alpha, sigma = self._run(z, t, cond)
+        out, alpha, sigma = self._run(z, t, None, cond)
         if not self.clip: return self.pred.to_eps(out, z, alpha, sigma)
         return eps_from_x(_clamp(self.pred.to_x(out, z, alpha, sigma)), z, alpha, sigma)
     def extra_repr(self): return f"schedule={self.schedule}, pred={self.pred.name!r}, steps={self.steps}, clip={self.clip}"

@@ -11,6 +11,7 @@ import hashlib
 import math
 import sys
 import time
+from operator import attrgetter
 import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -30,7 +31,7 @@ from .denoiser import Denoiser
 from .prediction import _like
 from .sampling import ddim_sample
 from .schedule import _check_whole
-from .target import distillation_target
+from .target import distillation_target, _follow, _plan
 from .weights import get_weight
 
 # %% ../nbs/08_teacher.ipynb #eefea28a
@@ -159,7 +160,7 @@ class _DiffusionLearner(Learner):
     "Asks only those callbacks that have something to do: at most events of a batch, most have nothing"
     def _call_one(self, event_name):
         if event_name not in _inner_loop: return super()._call_one(event_name)
-        for cb in self.cbs.sorted('order'):
+        for cb in sorted(self.cbs, key=attrgetter('order')):
             if hasattr(type(cb), event_name) or event_name in vars(cb): cb(event_name)
 
 # %% ../nbs/08_teacher.ipynb #def418d4
@@ -264,10 +265,15 @@ class DistillationCallback(DiffusionCallback):
         if self.teacher is self.model: raise ValueError("teacher and student are one network: give the student a copy")
         self.teacher.to(self.dls.device).eval().requires_grad_(False)
         self.digest = _digest(self.teacher)
+        self.plan = _plan(torch.arange(1, self.steps + 1, dtype=torch.float64) / self.steps, self.steps, self.teacher_steps, self.teacher.schedule)
     def sample_t(self, b):
         "Times i/N with i drawn from 1 … N, so that t = 1 is always among them"
         return torch.randint(1, self.steps + 1, (b,), generator=self.rng) / self.steps
-    def make_target(self, x, z, t, cond): return distillation_target(self.teacher, z, t, self.steps, self.teacher_steps, **cond)
+    def make_target(self, x, z, t, cond):
+        "x̃, by the plan of the stage, which has a row for each i"
+        i = (t * self.steps).round()
+        if not torch.equal(i / self.steps, t): return distillation_target(self.teacher, z, t, self.steps, self.teacher_steps, **cond)
+        return _follow(self.teacher, z, self.plan[i.long() - 1], cond)
     def after_fit(self):
         if _digest(self.teacher) != self.digest: raise RuntimeError("the teacher's weights changed while its student was trained: it must stay frozen")
 

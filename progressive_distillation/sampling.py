@@ -44,14 +44,21 @@ def ddim_step(
     return _mix(x_hat, z, *ddim_coefficients(t, s, schedule))
 
 # %% ../nbs/05_sampling.ipynb #bdda8530
-def _times_for(denoiser, t, z):
-    "A `Denoiser` takes times that stay on the CPU, where they are cheap; anything else gets shape (B,) beside `z`"
-    return t if isinstance(denoiser, Denoiser) else t.to(z.device).expand(len(z))
+def _along(times, schedule):
+    "For each step along the last axis of `times`: alpha and sigma where it begins, and the two numbers of eq. (3)"
+    alpha, sigma = schedule.alpha(times), schedule.sigma(times)
+    begin = alpha[..., :-1], sigma[..., :-1]
+    return *begin, *_coefficients(*begin, alpha[..., 1:], sigma[..., 1:])
 
 def _walk(schedule, steps):
-    "The time that each of `steps` steps begins at, noise first, and the two numbers of eq. (3); float64"
+    "The time that each of `steps` steps begins at, noise first, and what `_along` says of it; float64"
     times = torch.arange(steps, -1, -1, dtype=torch.float64) / steps
-    return times[:-1], *ddim_coefficients(times[:-1], times[1:], schedule)
+    return times[:-1], *_along(times, schedule)
+
+def _ask(denoiser, z, t, alpha, sigma, cond):
+    "x̂ at times that stay on the CPU, where they are cheap, if a `Denoiser` is asked; anything else gets times of shape (B,) beside `z`"
+    if type(denoiser) is Denoiser: return denoiser(z, t, alpha_sigma=(alpha, sigma), **cond)
+    return denoiser(z, t.to(z.device).expand(len(z)), **cond)
 
 def _count_steps(denoiser, steps):
     "`steps`, or the steps that `denoiser` was distilled for; raises `ValueError` if there are none to take"
@@ -83,11 +90,11 @@ def ddim_sample(
 )->Tensor: # images, in [-1, 1] if `clip` and `sigma(0)` is 0, shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
     "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take"
     steps = _count_steps(denoiser, steps)
-    times, c_x, c_z = _walk(denoiser.schedule, steps)
-    ts, c_x, c_z, z, states = times.to(_wide(noise)), c_x.tolist(), c_z.tolist(), noise, [noise]
+    *levels, c_x, c_z = _walk(denoiser.schedule, steps)
+    levels, c_x, c_z, z, states = list(zip(*(o.to(_wide(noise)).unbind() for o in levels))), c_x.tolist(), c_z.tolist(), noise, [noise]
     with _evaluating(denoiser):
         for i in progress_bar(range(steps), leave=False) if progress else range(steps):
-            x_hat = denoiser(z, _times_for(denoiser, ts[i], z), **cond)
+            x_hat = _ask(denoiser, z, *levels[i], cond)
             if clip: x_hat = x_hat.clamp(-1, 1)
             z = torch.add(c_x[i] * x_hat, z, alpha=c_z[i])
             if trajectory: states.append(z)

@@ -9,7 +9,7 @@ __all__ = ['appendix_g_target', 'target_weights', 'distillation_target']
 import torch
 from torch import Tensor
 from .schedule import NoiseSchedule, _check_whole
-from .sampling import ddim_coefficients, _coefficients, _evaluating, _mix, _per_image, _times_for, _wide
+from .sampling import ddim_coefficients, _along, _ask, _evaluating, _mix, _per_image, _wide
 
 # %% ../nbs/01_target.ipynb #012809c4
 def appendix_g_target(
@@ -24,11 +24,6 @@ def appendix_g_target(
     return ((z_t2 - c_z * z_t) / c_x).to(z_t.dtype)
 
 # %% ../nbs/01_target.ipynb #e31dcc02
-def _step_coefficients(times, schedule):
-    "DDIM's c_x and c_z for each step along `times`, shapes (B, k)"
-    alpha, sigma = schedule.alpha(times), schedule.sigma(times)
-    return _coefficients(alpha[:, :-1], sigma[:, :-1], alpha[:, 1:], sigma[:, 1:])
-
 def _shares(c_x, c_z):
     "What is left of each prediction after the last step, as a share: c_x of its own step times c_z of all later ones"
     left = torch.cat([c_x[:, :-1] * c_z[:, 1:].flip(1).cumprod(1).flip(1), c_x[:, -1:]], dim=1)
@@ -39,7 +34,7 @@ def target_weights(
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # weights of the k predictions, >= 0, each row sums to 1, float64, shape (B, k)
     "How much of √SNR each teacher step gains, as a share of the whole: Δρᵢ/ΣΔρ with ρ = alpha/sigma"
-    return _shares(*_step_coefficients(times.double(), schedule))
+    return _shares(*_along(times.double(), schedule)[2:])
 
 # %% ../nbs/01_target.ipynb #b99d577e
 def _teacher_times(t, steps, k):
@@ -50,8 +45,27 @@ def _teacher_times(t, steps, k):
     times[:, -1] = torch.where(last.abs() <= 4 * torch.finfo(t.dtype).eps * t64, 0., last)
     return times
 
+def _plan(t, steps, k, schedule):
+    "The k teacher steps from each `t`, six numbers a step: time, alpha, sigma, c_x, c_z and the share of its prediction; float64, shape (B, k, 6)"
+    times = _teacher_times(t, steps, k)
+    if (times[:, -1] < 0).any(): raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
+    alpha, sigma, c_x, c_z = _along(times, schedule)
+    return torch.stack([times[:, :-1], alpha, sigma, c_x, c_z, _shares(c_x, c_z)], dim=-1)
+
+
 # %% ../nbs/01_target.ipynb #275bf8ce
 @torch.no_grad()
+def _follow(teacher, z, plan, cond):
+    "Equation (7): the average of what `teacher` says along `plan`"
+    plan, x_tilde = plan.to(z.device, _wide(z)), 0
+    with _evaluating(teacher), torch.autocast(z.device.type, enabled=False):
+        for step in plan.unbind(1):
+            t, alpha, sigma, c_x, c_z, share = step.unbind(-1)
+            x_hat = _ask(teacher, z, t, alpha, sigma, cond)
+            x_tilde = x_tilde + _per_image(share, z) * x_hat
+            z = _mix(x_hat, z, c_x, c_z)
+    return x_tilde.to(z.dtype)
+
 def distillation_target(
     teacher, # `teacher(z, t, **cond) -> x_hat` with a `.schedule`
     z:Tensor, # noisy images at `t`, shape (B, C, H, W)
@@ -63,13 +77,4 @@ def distillation_target(
     "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1 or times outside [1/steps, 1]"
     _check_whole(steps=steps, teacher_steps=teacher_steps)
     t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z)).expand(len(z))
-    times = _teacher_times(t, steps, teacher_steps)
-    if (times[:, -1] < 0).any(): raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
-    c_x, c_z = _step_coefficients(times, teacher.schedule)
-    shares, x_tilde = _shares(c_x, c_z), 0
-    with _evaluating(teacher), torch.autocast(z.device.type, enabled=False):
-        for i in range(teacher_steps):
-            x_hat = teacher(z, _times_for(teacher, times[:, i].to(torch.promote_types(t.dtype, _wide(z))), z), **cond)
-            x_tilde = x_tilde + _per_image(shares[:, i], z) * x_hat
-            if i + 1 < teacher_steps: z = _mix(x_hat, z, c_x[:, i], c_z[:, i])
-    return x_tilde.to(z.dtype)
+    return _follow(teacher, z, _plan(t, steps, teacher_steps, teacher.schedule), cond)

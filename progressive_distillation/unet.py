@@ -32,8 +32,9 @@ class TimeEmbedding(nn.Module):
     def forward(self,
         t:Tensor, # times in [0, 1], shape (B,)
         y:Tensor|None=None, # class numbers in [0, classes), shape (B,); needed if there are classes
-    )->Tensor: # shape (B, width)
+    )->Tensor: # shape (B, width), or (1, width) where `t` is one number expanded to (B,), as a sampler's is, and there are no classes
         "Raises `ValueError` for times of another shape, and for unknown, missing or unexpected classes"
+        if t.stride() == (0,): t = t[:1]
         emb = self.layers(self.waves(t).to(self.layers[0].weight.dtype))
         if self.classes is not None or y is not None: emb = emb + self._of_class(y)
         return F.silu(emb)
