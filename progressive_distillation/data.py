@@ -64,11 +64,17 @@ class TensorDataLoader(DataLoader):
     ):
         self.tensors, self.vocab = [o for o in (x, y) if o is not None], vocab
         super().__init__(range(len(x)), num_workers=0, **kwargs)
-    def create_batches(self, samps):
+    def create_batches(self,
+        samps, # indices of images, in the order in which they are to come
+    ): # yields the images of a batch, and their class numbers if there are any
+        "Batches of `bs` images, each by one indexing operation"
         for idxs in chunked(samps, self.bs, self.drop_last):
             x, *y = (o[idxs] for o in self.tensors)
             yield (x.float() if x.is_floating_point() else x.float() / 127.5 - 1, *y)
-    def show_batch(self, max_n=16, **kwargs):
+    def show_batch(self,
+        max_n:int=16, # how many images, >= 1; no more than a batch holds
+        **kwargs, # for `show_grid`: `ncols`, `title`, `figsize`
+    ):
         "Draw the first images of a batch"
         return show_grid(self.one_batch()[0][:max_n], **kwargs)
 
@@ -94,7 +100,7 @@ def tensor_dls(
     vocab=None, # names of the classes
     seed:int=42, # draws the held-out share
     device=None, # where batches go, e.g. 'cuda'; they stay on the CPU if None
-)->DataLoaders:
+)->DataLoaders: # to train on: shuffled, batches of one size; to validate on: the held-out images in order
     "`DataLoaders` over images in memory; raises `ValueError` for values that are not finite or not in [-1, 1]"
     x, y = torch.as_tensor(x), None if y is None else torch.as_tensor(y)
     _check_images(x, y)
