@@ -16,15 +16,17 @@ from fastcore.basics import patch
 class TimeEmbedding(nn.Module):
     "Sines and cosines of `t` at rising frequencies, then two layers; the class is added if there is one"
     def __init__(self,
-        width:int, # size of the embedding
+        width:int, # numbers in the embedding, >= 1
         classes:int=0, # number of classes, 0 for none
-        frequencies:int=16, # from an eighth of a turn over [0, 1] upwards, half an octave apart
+        frequencies:int=16, # clocks, >= 1: the first goes an eighth of a turn over [0, 1], two further on go twice as fast
     ):
         super().__init__()
         self.frequencies = frequencies
         self.layers = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
         self.classes = nn.Embedding(classes, width) if classes else None
-    def waves(self, t):
+    def waves(self,
+        t:Tensor, # times in [0, 1], shape (B,)
+    )->Tensor: # sines, then cosines, in [-1, 1], shape (B, 2 * frequencies)
         "Equation (1), in float32 whatever the network's dtype"
         if t.ndim != 1: raise ValueError(f"t must have shape (B,), one time for each image, got {tuple(t.shape)}")
         angle = t[:, None].float() * (math.pi/4 * 2**(torch.arange(self.frequencies, device=t.device) / 2))
@@ -110,10 +112,10 @@ def _up_path(widths, depth, emb, skips):
 class UNet(nn.Module):
     "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B)"
     def __init__(self,
-        channels:int=1, # channels of the image
+        channels:int=1, # channels of the image, >= 1
         out_channels:int|None=None, # channels of the answer, `pred.channels(channels)`; as the image if None
-        widths=(32, 64), # channels at each resolution, each half of the one before
-        depth:int=1, # blocks at each resolution
+        widths=(32, 64), # channels at each resolution, the image's own first, each half as high and wide as the one before
+        depth:int=1, # blocks at each resolution, >= 0
         classes:int=0, # number of classes, 0 for none
         attention:bool=False, # self-attention at the lowest resolution
     ):
@@ -176,13 +178,13 @@ class _NeighbourBlock(nn.Module):
 class PatchNet(nn.Module):
     "For tiny images: patches become channels, then dense layers see the whole and convolutions the neighbours, in turn"
     def __init__(self,
-        channels:int=1, # channels of the image
+        channels:int=1, # channels of the image, >= 1
         size:int=8, # height and width of the image in pixels, a multiple of `patch`
         out_channels:int|None=None, # channels of the answer, `pred.channels(channels)`; as the image if None
-        patch:int=2, # height and width of a patch
-        width:int=32, # channels inside
-        hidden:int=256, # numbers inside a dense block
-        depth:int=3, # pairs of blocks
+        patch:int=2, # height and width of a patch in pixels, >= 1
+        width:int=32, # channels inside, >= 1
+        hidden:int=256, # numbers inside a dense block, >= 1
+        depth:int=3, # pairs of blocks, >= 0
         classes:int=0, # number of classes, 0 for none
     ):
         super().__init__()
