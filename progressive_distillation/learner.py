@@ -40,7 +40,7 @@ def weighted_mse(
     target:Tensor, # images to predict, same shape
     weight:Tensor, # weight of each image's error, shape (B,)
     reduction:str='mean', # 'mean' for one number, 'none' for one an image
-)->Tensor:
+)->Tensor: # >= 0; one number, or shape (B,) for 'none'
     "`w(t) ||target - x_hat||²`, averaged over pixels, the loss of both algorithms"
     loss = weight * (x_hat - target).pow(2).flatten(1).mean(1)
     return loss.mean() if reduction == 'mean' else loss
@@ -61,16 +61,25 @@ class DiffusionCallback(Callback):
     )->Tensor: # times in (0, 1], shape (B,)
         "Continuous time, one in each of B equal strata, so that the loss varies less (Kingma et al. 2021, appendix I.1)"
         return (torch.randperm(b, generator=self.rng) + (1 - torch.rand(b, generator=self.rng))) / b
-    def make_target(self, x, z, t, cond):
+    def make_target(self,
+        x:Tensor, # clean images, shape (B, C, H, W)
+        z:Tensor, # the same with noise, same shape
+        t:Tensor, # their times, shape (B,)
+        cond:dict, # what else the network is told, `y` if conditional
+    )->Tensor: # what it should answer, same shape
         "The image that the network should answer with: the clean one"
         return x
-    def before_batch(self):
-        x, cond = self.xb[0].as_subclass(Tensor), self.yb[:1] if self.conditional else ()
-        if not x.sum().isfinite(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
-        t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
-        schedule, weight = self.model.schedule, get_weight(self.weight, self.model.schedule)
-        z = _like(schedule.alpha(t), x) * x + _like(schedule.sigma(t), x) * eps
-        self.learn.xb, self.learn.yb = (z, t, *cond), (self.make_target(x, z, t, dict(zip('y', cond))), weight(t).to(x.device))
+
+# %% ../nbs/08_teacher.ipynb #c041dc95
+@patch
+def before_batch(self:DiffusionCallback):
+    "Equation (1), with equation (2)'s target and weight as the label"
+    x, cond = self.xb[0].as_subclass(Tensor), self.yb[:1] if self.conditional else ()
+    if not x.sum().isfinite(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
+    t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
+    schedule, weight = self.model.schedule, get_weight(self.weight, self.model.schedule)
+    z = _like(schedule.alpha(t), x) * x + _like(schedule.sigma(t), x) * eps
+    self.learn.xb, self.learn.yb = (z, t, *cond), (self.make_target(x, z, t, dict(zip('y', cond))), weight(t).to(x.device))
 
 # %% ../nbs/08_teacher.ipynb #9d22649e
 class StopIfNotFinite(Callback):
@@ -95,7 +104,7 @@ class StopIfNotFinite(Callback):
 
 # %% ../nbs/08_teacher.ipynb #ee40dd9d
 class EMACallback(Callback):
-    "Averages the weights over updates and leaves the average in the model at the end (PyTorch's `AveragedModel`)"
+    "Equation (3): averages the weights over updates and leaves the average in the model at the end (PyTorch's `AveragedModel`)"
     order = MixedPrecision.order + 2
     def __init__(self,
         decay:float=0.999, # share of the average that stays at each update, in [0, 1)
