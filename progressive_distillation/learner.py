@@ -275,10 +275,17 @@ class DistillationCallback(DiffusionCallback):
         self.teacher.to(self.dls.device).eval().requires_grad_(False)
         self.digest = _digest(self.teacher)
         self.plan = _plan(torch.arange(1, self.steps + 1, dtype=torch.float64) / self.steps, self.steps, self.teacher_steps, self.teacher.schedule)
-    def sample_t(self, b):
-        "Times i/N with i drawn from 1 … N, so that t = 1 is always among them"
+    def sample_t(self,
+        b:int, # batch size, >= 1
+    )->Tensor: # times in (0, 1], shape (b,)
+        "Equation (1): times i/N with i drawn from 1 … N, so that t = 1 is among them"
         return torch.randint(1, self.steps + 1, (b,), generator=self.rng) / self.steps
-    def make_target(self, x, z, t, cond):
+    def make_target(self,
+        x:Tensor, # clean images, which the target has no need of
+        z:Tensor, # the same with noise, shape (B, C, H, W)
+        t:Tensor, # their times, shape (B,)
+        cond:dict, # what else the teacher is told, `y` if conditional
+    )->Tensor: # x̃, shape (B, C, H, W)
         "x̃, by the plan of the stage, which has a row for each i"
         i = (t * self.steps).round()
         if not torch.equal(i / self.steps, t): return distillation_target(self.teacher, z, t, self.steps, self.teacher_steps, **cond)
@@ -343,7 +350,7 @@ def distill(self:Learner,
     refine:int=1, # finer steps that the first teacher takes in place of each of `start`, >= 1
     ema:float|None=None, # decay of an average of each student's weights, None for none
     weight=None, # loss weight; the learner's own if None
-    metrics=None, # functions of the finished student, whose results are recorded and shown
+    metrics=None, # functions of the finished student, whose results are recorded; meanwhile `learn.model` is the stage's teacher
     after_stage=None, # called with each finished student and its record
     seed:int|None=None, # each stage gives the same result for the same seed, whatever ran before it
     cbs=None, # further callbacks, for every stage
