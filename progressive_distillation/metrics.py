@@ -23,10 +23,10 @@ from .sampling import ddim_sample
 class FeatureNet(nn.Module):
     "A small convolutional classifier whose last hidden layer is the space in which samples are judged"
     def __init__(self,
-        channels:int, # channels of the image
+        channels:int, # channels of the image, >= 1
         size:int, # height and width in pixels, >= 4
-        classes:int, # number of classes
-        num_features:int=128, # size of the space
+        classes:int, # number of classes, >= 1
+        num_features:int=128, # size of the space, >= 1
     ):
         super().__init__()
         layers, c = [], channels
@@ -36,7 +36,11 @@ class FeatureNet(nn.Module):
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * c, num_features), nn.ReLU(), _UnitScale())
         self.body.num_features = num_features
         self.head = nn.Linear(num_features, classes)
-    def forward(self, x): return self.head(self.body(x))
+    def forward(self,
+        x:Tensor, # images in [-1, 1], shape (B, channels, size, size)
+    )->Tensor: # logits, shape (B, classes)
+        "One linear layer on the features, which are `self.body(x)`, shape (B, num_features)"
+        return self.head(self.body(x))
 
 # %% ../nbs/10_metrics.ipynb #ae14362a
 class _UnitScale(nn.Module):
@@ -112,8 +116,8 @@ def kid(
     real:Tensor, # real images, shape (n, C, H, W)
     fake:Tensor, # samples, shape (m, C, H, W)
     features:nn.Module, # images -> features, shape (B, d), with `num_features` = d
-    subsets:int=20, # random subsets to average over
-    subset_size:int=500, # images in each; no more than there are
+    subsets:int=20, # random subsets to average over, >= 1
+    subset_size:int=500, # images in each, >= 2; no more than there are
     seed:int=0, # draws the subsets
 )->float: # about 0 for equal distributions, may be slightly negative
     "Kernel distance between the features of two sets of images (Bińkowski et al. 2018), unbiased in the number of samples, by torchmetrics; raises `ValueError` as `fid` does"
@@ -143,7 +147,7 @@ def fid_of_halves(
 def confidence(
     net:nn.Module, # classifier, images -> logits
     images:Tensor, # samples, shape (n, C, H, W)
-    sure:float=0.9, # probability from which it counts as sure
+    sure:float=0.9, # probability from which it counts as sure, in [0, 1]
 )->float: # share of images, in [0, 1]
     "How often the classifier is sure of what it sees"
     return float((net(images).softmax(1).amax(1) >= sure).float().mean())
@@ -153,9 +157,9 @@ def pairing_error(
     student, # `Denoiser` that knows its `steps`
     teacher, # `Denoiser` it comes from
     noise:Tensor, # standard normal noise, shape (n, C, H, W)
-    teacher_steps:int=256, # steps of the teacher's full trajectory
+    teacher_steps:int=256, # steps of the teacher's full trajectory, >= 1
     **cond, # conditioning for both, e.g. `y=labels`
 )->float: # root mean square difference of pixels in [-1, 1]
-    "Distance between student's and teacher's images from the same noise: what FID cannot see; raises `ValueError` if the student has no `steps`"
+    "Equation (3): distance between student's and teacher's images from the same noise: what FID cannot see; raises `ValueError` if the student has no `steps`"
     pair = ddim_sample(student, noise, **cond), ddim_sample(teacher, noise, teacher_steps, **cond)
     return float((pair[0] - pair[1]).pow(2).mean().sqrt())
