@@ -65,7 +65,7 @@ def _describe(denoiser):
 # %% ../nbs/12_io.ipynb #5f532235
 def save_denoiser(
     denoiser:Denoiser, # its schedule must be one of `schedules`
-    folder, # where to; must not exist
+    folder, # where to, made with the folders above it; must not exist
 )->Path: # the folder
     "Weights as safetensors, the rest as JSON; the folder appears whole or not at all; raises `FileExistsError`, and `ValueError` for what `load_denoiser` could not make again"
     folder = Path(folder).expanduser()
@@ -106,7 +106,7 @@ def _read_config(folder):
     _check_values(config, file)
     return config
 
-# %% ../nbs/12_io.ipynb #1626f4dc
+# %% ../nbs/12_io.ipynb #6e556eaf
 def _as_saved(model, file):
     "`model` in the dtypes of the tensors in `file`, which loading would otherwise convert"
     try: dtypes = {k: o.dtype for k, o in safetensors.torch.load_file(str(file)).items()}
@@ -114,10 +114,11 @@ def _as_saved(model, file):
     for name, o in [*model.named_parameters(), *model.named_buffers()]: o.data = o.data.to(dtypes.get(name, o.dtype))
     return model
 
+# %% ../nbs/12_io.ipynb #1626f4dc
 def load_denoiser(
     folder, # what `save_denoiser` wrote
     model=None, # network to load the weights into, for classes that are not in `networks`
-    device='cpu', # where to
+    device='cpu', # where the network is put, e.g. 'cuda'
 )->Denoiser: # in eval mode
     "The saved denoiser, in the dtypes it was saved in; raises `FileNotFoundError` for a missing file, and `ValueError` for a pickle, and for weights that are damaged or belong to another JSON"
     folder = Path(folder).expanduser()
@@ -138,7 +139,7 @@ def load_denoiser(
 def export_onnx(
     denoiser:Denoiser, # what to write; no labels
     file, # file to write, e.g. 'student.onnx', must not exist; its folder is made
-    shape, # (C, H, W) of the images
+    shape, # (C, H, W) of the images, each >= 1
 )->Path: # the file
     "Write `x_hat = denoiser(z, t)` as an ONNX graph for any batch size, float32, `z` of shape (B, C, H, W) and `t` of shape (B,); needs onnx and onnxscript, and raises `ValueError` for anything but a denoiser and a shape of three numbers"
     if not isinstance(denoiser, Denoiser): raise ValueError(f"denoiser must be a Denoiser, which knows what its network's output means, got {denoiser!r:.60}")
