@@ -81,6 +81,7 @@ def _check_settings(s):
     models = 'auto', 'patchnet', 'unet'
     if s['model'] not in models: raise ValueError(f"unknown model {s['model']!r}: use one of {', '.join(models)}")
 
+# %% ../nbs/13_cli.ipynb #d85cca5c
 def _read_run(run):
     "The settings of a run folder"
     file = Path(run)/'run.json'
@@ -159,6 +160,7 @@ def _judge_all(samplers, real, noise, labels, judge, device):
         if who == 'student' and steps <= 8 or len(rows) == 1: pictures.append((f"{who}, {_steps(steps)}", images[:16]))
     return rows, pictures
 
+# %% ../nbs/13_cli.ipynb #6fe08275
 def measure_run(
     run, # folder that `pd_distill` wrote
     device=None, # best there is if None
@@ -196,6 +198,7 @@ def _draw_samples(pictures, file):
         ax.set_ylabel(label, rotation=0, ha='right', va='center')
     fig.savefig(file, dpi=120)
 
+# %% ../nbs/13_cli.ipynb #02978c2a
 def _draw_fid(results, file):
     "Quality against steps: the teacher's own short cuts and its students"
     from matplotlib.figure import Figure
@@ -214,13 +217,16 @@ def _draw_fid(results, file):
     fig.savefig(file, dpi=120)
 
 # %% ../nbs/13_cli.ipynb #59f338d0
-def results_table(results):
-    "The rows as a Markdown table"
+def results_table(
+    results:dict, # what `measure_run` returned, or `results.json` holds
+)->str: # one line a sampler, below a head of two
+    "The rows as a Markdown table; figures as in a run's report"
     first = results['rows'][0]['fid']
     head = ['sampler | steps | FID | ÷ teacher | KID | sure ≥ 0.9 | distance | seconds', ' | '.join(['---'] + ['---:'] * 7)]
     body = [f"{r['sampler']} | {r['steps']} | {r['fid']:.3f} | {r['fid'] / first:.2f} | {r['kid']:.4f} | {r['sure']:.1%} | {r['distance']:.4f} | {r['seconds']:.2f}" for r in results['rows']]
     return '\n'.join(f'| {line} |' for line in head + body)
 
+# %% ../nbs/13_cli.ipynb #01720613
 def _report(results):
     "The results for a reader"
     s, j, c = results['settings'], results['judge'], 'classifier' if results['judge']['task'] == 'labels' else 'network that tells four rotations apart'
