@@ -70,6 +70,7 @@ _script = """(function(){
   show();
 })();"""
 
+# %% ../nbs/14_explorer.ipynb #5e943c5f
 def _img(picture, words, format): return f'<img src="data:image/{format};base64,{b64encode(picture).decode()}" alt="{html.escape(words)}" style="max-width:100%;height:auto">'
 def _label(value): return f'{value:.4g}' if isinstance(value, float) else {True: 'yes', False: 'no'}[value] if isinstance(value, bool) else str(value)
 def _are_numbers(values): return all(isinstance(o, (int, float)) and not isinstance(o, bool) for o in values)
@@ -81,6 +82,7 @@ def _control_html(name, values, at):
     else: control = '<select autocomplete="off">' + ''.join(f'<option value="{i}"{" selected" if i == at else ""}>{o}</option>' for i, o in enumerate(labels)) + '</select>'
     return f'<label><span>{html.escape(name)}</span>{control}</label>'
 
+# %% ../nbs/14_explorer.ipynb #47110cc3
 def _page(draw, controls, start, names):
     "HTML with every picture of `draw` inside, which needs no kernel and no other file"
     frames, index = _all_frames(draw, controls)
