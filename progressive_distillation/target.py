@@ -52,7 +52,6 @@ def _plan(t, steps, k, schedule):
     alpha, sigma, c_x, c_z = _along(times, schedule)
     return torch.stack([times[:, :-1], alpha, sigma, c_x, c_z, _shares(c_x, c_z)], dim=-1)
 
-
 # %% ../nbs/01_target.ipynb #275bf8ce
 @torch.no_grad()
 def _follow(teacher, z, plan, cond):
