@@ -133,8 +133,8 @@ fashion_mnist_files = dict( # file name, and MD5 of what is in the gzipped file
     train_y=('train-labels-idx1-ubyte.gz', '9018921c3c673c538a1fc5bad174d6f9'),
     test_x=('t10k-images-idx3-ubyte.gz', '8181f5470baa50b63fa0f6fddb340f0a'),
     test_y=('t10k-labels-idx1-ubyte.gz', '15d484375f8d13e6eb1aabb0c3f46965'))
-fashion_mnist_labels = 'T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot'.split()
-fashion_mnist_url = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/'
+fashion_mnist_labels = 'T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Boot'.split() # names of the ten classes
+fashion_mnist_url = 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/' # where the four files are published
 _fashion_places = '/usr/share/datasets/fashion-mnist', '~/.fastai/data/fashion-mnist', 'data/fashion-mnist'
 
 # %% ../nbs/06_data.ipynb #f1b20408

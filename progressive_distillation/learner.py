@@ -144,7 +144,7 @@ class StageBar(Callback):
 def fused_adamw(
     params, # the model's parameters, as fastai hands them over
     **kwargs, # for `torch.optim.AdamW`
-)->OptimWrapper:
+)->OptimWrapper: # the optimizer, as fastai drives it
     "AdamW in one pass over the weights"
     return OptimWrapper(params, torch.optim.AdamW, **{**dict(betas=(0.9, 0.99), fused=True), **kwargs})
 
@@ -188,7 +188,7 @@ def diffusion_learner(
     moms=(0.9, 0.9, 0.9), # momentum over a one-cycle fit
     cbs=None, # further callbacks
     **kwargs, # for fastai's `Learner`
-)->Learner:
+)->Learner: # ready to fit, to distil and to sample; its `model` is a `Denoiser`
     "A fastai `Learner` that trains a diffusion model (Algorithm 1); images and model that do not fit are a `ValueError` here"
     if not isinstance(model, Denoiser): model = Denoiser(model, schedule, pred, clip=clip)
     elif schedule is not None or pred != 'v' or clip: raise ValueError("a Denoiser brings its own schedule, pred and clip: pass them to it, not to diffusion_learner")
@@ -280,18 +280,21 @@ class DistillationCallback(DiffusionCallback):
     )->Tensor: # times in (0, 1], shape (b,)
         "Equation (1): times i/N with i drawn from 1 … N, so that t = 1 is among them"
         return torch.randint(1, self.steps + 1, (b,), generator=self.rng) / self.steps
-    def make_target(self,
-        x:Tensor, # clean images, which the target has no need of
-        z:Tensor, # the same with noise, shape (B, C, H, W)
-        t:Tensor, # their times, shape (B,)
-        cond:dict, # what else the teacher is told, `y` if conditional
-    )->Tensor: # x̃, shape (B, C, H, W)
-        "x̃, by the plan of the stage, which has a row for each i"
-        i = (t * self.steps).round()
-        if not torch.equal(i / self.steps, t): return distillation_target(self.teacher, z, t, self.steps, self.teacher_steps, **cond)
-        return _follow(self.teacher, z, self.plan[i.long() - 1], cond)
     def after_fit(self):
         if _digest(self.teacher) != self.digest: raise RuntimeError("the teacher's weights changed while its student was trained: it must stay frozen")
+
+# %% ../nbs/09_distillation.ipynb #f3e9f8ed
+@patch
+def make_target(self:DistillationCallback,
+    x:Tensor, # clean images, which the target has no need of
+    z:Tensor, # the same with noise, shape (B, C, H, W)
+    t:Tensor, # their times, shape (B,)
+    cond:dict, # what else the teacher is told, `y` if conditional
+)->Tensor: # x̃, shape (B, C, H, W)
+    "The x̃ of equation (2), by the plan of the stage, which has a row for each i"
+    i = (t * self.steps).round()
+    if not torch.equal(i / self.steps, t): return distillation_target(self.teacher, z, t, self.steps, self.teacher_steps, **cond)
+    return _follow(self.teacher, z, self.plan[i.long() - 1], cond)
 
 # %% ../nbs/09_distillation.ipynb #c59540bc
 def halvings(

@@ -63,13 +63,28 @@ class Prediction:
     )->int: # channels of the network's output
         "How many channels the network must put out"
         return c
-    def to_x(self, out:Tensor, z:Tensor, alpha:Tensor, sigma:Tensor)->Tensor:
+    def to_x(self,
+        out:Tensor, # what the network put out, shape (B, channels(C), H, W)
+        z:Tensor, # the noisy image it was shown, shape (B, C, H, W)
+        alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `z`
+        sigma:Tensor, # noise amplitude, likewise
+    )->Tensor: # x̂, same shape as `z`
         "x̂ from the network's output `out` at the noisy image `z`"
         raise NotImplementedError
-    def to_eps(self, out:Tensor, z:Tensor, alpha:Tensor, sigma:Tensor)->Tensor:
+    def to_eps(self,
+        out:Tensor, # what the network put out, shape (B, channels(C), H, W)
+        z:Tensor, # the noisy image it was shown, shape (B, C, H, W)
+        alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `z`
+        sigma:Tensor, # noise amplitude, likewise
+    )->Tensor: # ε̂, same shape as `z`
         "ε̂ from the network's output `out` at the noisy image `z`"
         return eps_from_x(self.to_x(out, z, alpha, sigma), z, alpha, sigma)
-    def target(self, x:Tensor, eps:Tensor, alpha:Tensor, sigma:Tensor)->Tensor:
+    def target(self,
+        x:Tensor, # clean image in [-1, 1], shape (B, C, H, W)
+        eps:Tensor, # the noise in it, same shape
+        alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `x`
+        sigma:Tensor, # noise amplitude, likewise
+    )->Tensor: # shape (B, channels(C), H, W)
         "The output of a perfect network that knew `x` and `eps`"
         raise NotImplementedError
     def __repr__(self): return f"{type(self).__name__}()"
@@ -107,7 +122,7 @@ class XEpsPred(Prediction):
     def target(self, x, eps, alpha, sigma): return torch.cat([x, eps], dim=1)
 
 # %% ../nbs/03_prediction.ipynb #f5de420c
-predictions = {p.name: p for p in (XPred(), EpsPred(), VPred(), XEpsPred())} # by short name
+predictions = {p.name: p for p in (XPred(), EpsPred(), VPred(), XEpsPred())} # the four predictions by their short names
 
 def get_prediction(
     pred:str|Prediction, # a short name: x, eps, v or x_eps; or the prediction itself
