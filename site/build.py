@@ -1,5 +1,5 @@
 "Builds the site into _docs: nbdev processes the notebooks, smalldocs renders them, and what both leave undone is done here"
-import ast, html, json, re, shutil, subprocess, sys, tempfile, warnings
+import ast, base64, html, json, re, shutil, subprocess, sys, tempfile, warnings
 from inspect import getsource, getsourcelines, isclass, isfunction, signature
 from pathlib import Path
 from textwrap import wrap
@@ -72,9 +72,24 @@ def first_sentence(markdown):
 
 def is_imports(code): return (body := tree(code).body) != [] and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in body)
 
+def into_answers(cells):
+    "An answer to an exercise holds the code that checks it, which is folded in a notebook by itself"
+    found, opened = [], False
+    for cell in cells:
+        code = text_of(cell['source'])
+        if opened and not (cell['cell_type'] == 'code' and 'code-fold: true' in code):
+            found.append(dict(cell_type='markdown', metadata={}, source=':::'))
+            opened = False
+        if opened: cell['source'] = re.sub('#\\| code-fold: true\n', '', code)
+        if cell['cell_type'] == 'markdown' and (m := re.fullmatch(r'(.*::: \{\.callout-tip collapse="true" title="Answer[^\n]*\n.*)\n:::\s*', code, re.S)): cell['source'], opened = m[1], True
+        found.append(cell)
+    return found + [dict(cell_type='markdown', metadata={}, source=':::')]*opened
+
+
 def prepare(file):
-    "Give the figures of a processed notebook their words, fold its imports, and drop what only styles a progress bar"
+    "Give the figures of a processed notebook their words, fold its imports, put checks into their answers, and drop what only styles a progress bar"
     nb = read(file)
+    nb['cells'] = into_answers(nb['cells'])
     for i, cell in enumerate(nb['cells']):
         if cell['cell_type'] == 'raw': cell['source'] = re.sub('output-file: .*\n', '', text_of(cell['source']))
         if cell['cell_type'] != 'code': continue
@@ -102,7 +117,7 @@ marks = {'\\hat': '\u0302', '\\tilde': '\u0303', '\\bar': '\u0304', '\\widehat':
 
 def plain(text):
     "Prose with TeX in it, readable without a typesetter: `$\\tilde x$` is x̃"
-    text = re.sub(r'\\(tag|label|begin|end)\{[^}]*\}', ' ', text)
+    text = re.sub(r'\\(tag|label|begin|end)\{[^}]*\}|\\\\', ' ', text)
     text = re.sub(r'(\\(?:hat|tilde|bar|widehat))(?![a-z])\s*\{?\s*(\\[a-z]+|\w)\}?', lambda m: letters.get(m[2], m[2]) + marks[m[1]], text)
     text = re.sub(r'\\[A-Za-z]+', lambda m: letters.get(m[0], ''), text)
     text = re.sub(r'\\[,;:! ()\[\]]', ' ', text)
@@ -120,15 +135,17 @@ def cells_of(module):
     return found
 
 
+def primes(text): return re.sub(r"(?<=\w)''", '\u2033', text) # t'', which would be taken for a quotation mark
+
 def entry(obj, name, level, source):
     "Heading, call, docstring and a table of arguments of a class, function or method"
     from smalldocs import api
     parts = [f"{'#'*level} {name} {{#{name}}}", f'[source]({source}){{.source-link}}']
-    doc = re.sub(r'(?<!\\)([<>])', r'\\\1', api.doc(obj))
+    doc = primes(re.sub(r'(?<!\\)([<>])', r'\\\1', api.doc(obj)))
     if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package)]): doc += f"\n\nA {' and '.join(bases)}."
     if isclass(obj) and not api.has_init(obj): return [*parts, doc]
     module, docs, call, rows = sys.modules[obj.__module__], api.safe_docments(obj), [], []
-    def row(label, anno, default, said): rows.append([label, '' if anno is api.EMPTY else api.type_text(anno, module), default, said or ''])
+    def row(label, anno, default, said): rows.append([label, '' if anno is api.EMPTY else api.type_text(anno, module), default, primes(said or '')])
     for p in signature(obj).parameters.values():
         if p.name in ('self', 'cls'): continue
         stars = {p.VAR_POSITIONAL: '*', p.VAR_KEYWORD: '**'}.get(p.kind, '')
@@ -161,11 +178,12 @@ def api_pages(proc):
         def add(name, o):
             if not (isclass(o) or isfunction(o)):
                 line = next(i for i, l in enumerate(lines, 1) if l.startswith(f'{name} ='))
-                return found.append((line, name, f'A {type(o).__name__}', [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', f'```python\n{name} = {o!r}\n```']))
+                said = (re.search('# (.*)', lines[line - 1]) or ['', f'A {type(o).__name__}'])[1]
+                return found.append((line, name, said, [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', said, f'```python\n{name} = {o!r}\n```']))
             line, parts = getsourcelines(o)[1], entry(o, name, 2, source(getsourcelines(o)[1]))
             for m in api.methods(o) if isclass(o) else []:
                 if api.doc(m): parts += entry(m, m.__qualname__, 3, source(getsourcelines(m)[1]))
-            found.append((line, name, api.summary(o), parts))
+            found.append((line, name, primes(api.summary(o)), parts))
         for name in module.__all__: add(name, api.unwrapped(getattr(module, name)))
         for o in patched.get(module.__name__, []): add(f'Learner.{o.__name__}', o)
         text = '\n\n'.join(p for *_, parts in sorted(found) for p in parts if p)
@@ -192,6 +210,23 @@ find_root = """<script>
 })();
 </script>"""
 
+def hanging(code):
+    "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
+    begin, inner, end = code.groups()
+    inner, lines = re.sub(r'<span class="(\w+)">([^<]*\n[^<]*)</span>', lambda m: '\n'.join(f'<span class="{m[1]}">{o}</span>' for o in m[2].split('\n')), inner), []
+    for line in inner.split('\n'):
+        text = html.unescape(re.sub('<[^>]*>', '', line))
+        lines.append(f'<span class="line" style="--hang: {len(text) - len(text.lstrip()) + 4}ch">{line}</span>' if len(text) > 40 else line)
+    if begin.endswith('<code>') and len(lines) > 2 and max(map(len, inner.split('\n'))) < 120: begin = begin.replace('<code>', '<code class="columns">')
+    return begin + '\n'.join(lines) + end
+
+
+def wide(figure):
+    "A picture that a phone shows at a size that can be read, in a box that scrolls"
+    width = int.from_bytes(base64.b64decode(figure[2][:32])[16:20], 'big') # as a PNG says it
+    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if width >= 700 else figure[0]
+
+
 def finish(file, site):
     "Make a page read offline, by keyboard, and with its notebook at hand"
     up = '../'*(len(file.relative_to(site).parts) - 1)
@@ -200,7 +235,11 @@ def finish(file, site):
     if has_notebook := (not up and notebook.exists()): shutil.copy(notebook, site)
     by_keys = 'role="button" tabindex="0" onkeydown="if(event.key===\'Enter\'||event.key===\' \'){event.preventDefault();this.click()}"'
     changes = [(cdn, f'{up}site_libs/katex/'),
-        ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="sd-table">', '<div class="sd-table" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
+        ('<div class="sd-table">(?=\n<table[^>]*>\n<thead>\n<tr>\n<th[^>]*>Argument<)', '<div class="sd-table arguments">'),
+        (r'(<pre[^>]*><code[^>]*>)(.*?)(</code></pre>)', hanging),
+        (r'([(\u2018\u201c]*)(<span class="math inline">[^<]*</span>)([,.;:!?)\u2019\u201d]*)', lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0]),
+        (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
+        ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
         ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">')]
     if has_notebook: changes.append(('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download))
