@@ -105,6 +105,7 @@ class EpsPred(Prediction):
     def to_eps(self, out, z, alpha, sigma): return out
     def target(self, x, eps, alpha, sigma): return eps
 
+# %% ../nbs/03_prediction.ipynb #b066fde2
 class VPred(Prediction):
     "The network says the velocity: the image at t = 1, the noise at t = 0"
     name = 'v'
