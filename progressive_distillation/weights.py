@@ -19,7 +19,7 @@ def _snr(alpha_bar, t):
     return signal / (1 - signal)
 
 class Weight:
-    "A loss weight `w(t)` on the squared error of x̂ that can be clipped and added to"
+    "A loss weight `w(t)` on the squared error of x̂ that can be clipped, added to and multiplied"
     def __init__(self,
         f, # `t -> tensor of t's shape`
     ): self.f = f
