@@ -18,6 +18,7 @@ def _snr(alpha_bar, t):
     signal = alpha_bar(t)
     return signal / (1 - signal)
 
+# %% ../nbs/04_weights.ipynb #3bf04ef5
 class Weight:
     "A loss weight `w(t)` on the squared error of x̂ that can be clipped, added to and multiplied"
     def __init__(self,
