@@ -178,8 +178,9 @@ def api_pages(proc):
         def add(name, o):
             if not (isclass(o) or isfunction(o)):
                 line = next(i for i, l in enumerate(lines, 1) if l.startswith(f'{name} ='))
+                value = re.sub(r"<class '[\w.]*?(\w+)'>", r'\1', repr(o))
                 said = (re.search('# (.*)', lines[line - 1]) or ['', f'A {type(o).__name__}'])[1]
-                return found.append((line, name, said, [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', said, f'```python\n{name} = {o!r}\n```']))
+                return found.append((line, name, said, [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', said, f'```python\n{name} = {value}\n```']))
             line, parts = getsourcelines(o)[1], entry(o, name, 2, source(getsourcelines(o)[1]))
             for m in api.methods(o) if isclass(o) else []:
                 if api.doc(m): parts += entry(m, m.__qualname__, 3, source(getsourcelines(m)[1]))
@@ -216,15 +217,16 @@ def hanging(code):
     inner, lines = re.sub(r'<span class="(\w+)">([^<]*\n[^<]*)</span>', lambda m: '\n'.join(f'<span class="{m[1]}">{o}</span>' for o in m[2].split('\n')), inner), []
     for line in inner.split('\n'):
         text = html.unescape(re.sub('<[^>]*>', '', line))
-        lines.append(f'<span class="line" style="--hang: {len(text) - len(text.lstrip()) + 4}ch">{line}</span>' if len(text) > 40 else line)
+        lines.append(f'<span class="line" style="--hang: {min(len(text) - len(text.lstrip()) + 4, 20)}ch">{line}</span>' if len(text) > 40 else line)
     if begin.endswith('<code>') and len(lines) > 2 and max(map(len, inner.split('\n'))) < 120: begin = begin.replace('<code>', '<code class="columns">')
     return begin + '\n'.join(lines) + end
 
 
 def wide(figure):
-    "A picture that a phone shows at a size that can be read, in a box that scrolls"
-    width = int.from_bytes(base64.b64decode(figure[2][:32])[16:20], 'big') # as a PNG says it
-    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if width >= 700 else figure[0]
+    "A picture of several panels, which a phone shows at a size that can be read, in a box that scrolls"
+    head = base64.b64decode(figure[2][:32])
+    width, height = (int.from_bytes(head[i:i+4], 'big') for i in (16, 20)) # as a PNG says it
+    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if width > 720 and width > 1.9*height else figure[0]
 
 
 def finish(file, site):
@@ -236,8 +238,9 @@ def finish(file, site):
     by_keys = 'role="button" tabindex="0" onkeydown="if(event.key===\'Enter\'||event.key===\' \'){event.preventDefault();this.click()}"'
     changes = [(cdn, f'{up}site_libs/katex/'),
         ('<div class="sd-table">(?=\n<table[^>]*>\n<thead>\n<tr>\n<th[^>]*>Argument<)', '<div class="sd-table arguments">'),
+        (r'(?<!<pre>)<code>(?=[^<\n]{1,16}</code>)', '<code class="short">'),
         (r'(<pre[^>]*><code[^>]*>)(.*?)(</code></pre>)', hanging),
-        (r'([(\u2018\u201c]*)(<span class="math inline">[^<]*</span>)([,.;:!?)\u2019\u201d]*)', lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0]),
+        (r'([(\u2018\u201c]*)(<span class="math inline">[^<]*</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0]),
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
         ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open

@@ -44,7 +44,8 @@ def seen(screens, address, axe):
         found = page.evaluate('''() => ({width: document.documentElement.scrollWidth, dark: document.documentElement.classList.contains('quarto-dark'), 
             cut: [...document.querySelectorAll('main *')].filter(o => o.getBoundingClientRect().right > innerWidth + 1).filter(o => {
                 for (let box = o.parentElement; box.tagName !== 'MAIN'; box = box.parentElement) if (/auto|scroll|hidden/.test(getComputedStyle(box).overflowX)) return false;
-                return true }).map(o => o.outerHTML.slice(0, 80)), maths: document.querySelectorAll('.math').length,
+                return true }).map(o => o.outerHTML.slice(0, 80)),
+            pushed: [...document.querySelectorAll(innerWidth < 500 ? 'pre' : 'pre, .math.display')].filter(o => o.scrollWidth > o.clientWidth + 1 && !o.querySelector('.columns')).map(o => o.textContent.slice(0, 80)), maths: document.querySelectorAll('.math').length,
             plain: [...document.querySelectorAll('.math')].filter(o => !o.querySelector('.katex')).map(o => o.textContent), wrong: [...document.querySelectorAll('.katex-error')].map(o => o.title),
             text: (o => { o.querySelectorAll('pre, code, script, .katex').forEach(e => e.remove()); return o.textContent })(document.querySelector('main').cloneNode(true))})''')
         page.add_script_tag(path=axe)
@@ -96,6 +97,10 @@ def test_nothing_keeps_one_from_reading(seen, name):
 def test_fits_a_phone_in_the_dark(seen, name):
     found = seen(name, 'phone')
     assert found['dark'] and found['width'] <= 390 and found['cut'] == []
+
+@each_page
+def test_code_and_equations_are_read_without_pushing_them_aside(seen, name):
+    for screen in 'desktop', 'phone': assert seen(name, screen)['pushed'] == []
 
 @each_page
 def test_is_light_to_carry_and_holds_no_leftovers(site, name):
@@ -196,6 +201,24 @@ def test_reference_describes_every_public_name(site, name):
     described = Links((site/'api'/f'{name}.html').read_text()).places
     assert set(module.__all__) <= described
     assert name != 'learner' or {'Learner.distill', 'Learner.sample', 'Learner.show_samples'} <= described
+
+@pytest.mark.parametrize('name', modules)
+def test_reference_says_what_every_argument_is(site, name):
+    rows = [re.findall('<td[^>]*>(.*?)</td>', o) for o in re.findall('<tr>(.*?)</tr>', (site/'api'/f'{name}.html').read_text(), re.S)]
+    rows = [o for o in rows if len(o) == 4]
+    assert rows and [o[0] for o in rows if not o[3]] == []
+    assert [b for a, b in zip(rows, rows[1:]) if b[0] == 'returns' and a[3] == b[3]] == [], 'what is returned is said in the words of the argument before it'
+
+def test_answers_hold_the_code_that_checks_them(page, address):
+    page.goto(f'{address}02_schedule.html')
+    for box in page.locator('.callout:has-text("Answer")').all():
+        code = box.locator('.cell pre').first
+        assert not code.is_visible()
+        box.locator('.callout-header').click()
+        code.wait_for(state='visible')
+
+@pytest.mark.parametrize('name', notebooks)
+def test_folded_code_says_what_it_is(site, name): assert '<summary>Code</summary>' not in (site/f'{name}.html').read_text()
 
 @pytest.mark.parametrize('name', notebooks)
 def test_notebook_can_be_taken_home(site, name):
