@@ -253,12 +253,12 @@ def pd_distill(
     size:int=32, # height and width that images of a folder are brought to, in pixels
     start:int=32, # steps that the teacher is sampled with: END times a power of two
     end:int=1, # steps of the last student
-    pred:str='v', # what the network says: x, v or x_eps
-    weight:str='truncated_snr', # loss weight: truncated_snr, snr, snr+1 or constant
-    clip:bool=True, # do not clamp the network's images to [-1, 1] in training
+    pred:str='x', # what the network says: x, v or x_eps
+    weight:str='constant', # loss weight: constant, truncated_snr, snr or snr+1
+    clip:bool=True, # clamp the network's images to [-1, 1] in training, which --no-clip leaves undone
     conditional:bool=False, # hand the labels (or subfolders) to the network
     model:str='auto', # patchnet (tiny images), unet, or auto
-    epochs:int=None, # teacher's passes over the data (default: enough for 2,500 updates)
+    epochs:int=None, # teacher's passes over the data (default: enough for 1,500 updates)
     stage_epochs:int=None, # each stage's passes, twice that for 2 steps and 1 (default: enough for 600 updates)
     refine:int=8, # finer steps that the first teacher takes in place of each of START
     bs:int=128, # batch size
@@ -291,7 +291,7 @@ def _run_all(s, out, device, fresh):
     set_seed(s['seed'])
     model = _make_model(s['model'], x.shape[1:], s['pred'], int(y.max()) + 1 if s['conditional'] else 0)
     learn = diffusion_learner(dls, model, pred=s['pred'], weight=s['weight'], clip=s['clip'], conditional=s['conditional'])
-    s['epochs'] = s['epochs'] or math.ceil(2500 / len(dls.train))
+    s['epochs'] = s['epochs'] or math.ceil(1500 / len(dls.train))
     s['stage_epochs'] = s['stage_epochs'] or math.ceil(600 / len(dls.train))
     if fresh:
         out.mkdir(parents=True)
