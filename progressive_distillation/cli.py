@@ -259,11 +259,11 @@ def pd_distill(
     conditional:bool=False, # hand the labels (or subfolders) to the network
     model:str='auto', # patchnet (tiny images), unet, or auto
     epochs:int=None, # teacher's passes over the data (default: enough for 1,500 updates)
-    stage_epochs:int=None, # each stage's passes, twice that for 2 steps and 1 (default: enough for 600 updates)
-    refine:int=8, # finer steps that the first teacher takes in place of each of START
+    stage_epochs:int=None, # each stage's passes, twice that for 2 steps and 1 (default: enough for 800 updates)
+    refine:int=4, # finer steps that the first teacher takes in place of each of START
     bs:int=128, # batch size
     lr:float=2e-3, # teacher's highest learning rate
-    stage_lr:float=1e-3, # students' highest learning rate
+    stage_lr:float=2e-3, # students' highest learning rate
     ema:float=None, # decay of an average of each student's weights (default: no average)
     teacher_steps:int=256, # steps of the teacher's reference samples
     samples:int=None, # images to judge (default: as many as there are real ones, at most 2,000)
@@ -292,7 +292,7 @@ def _run_all(s, out, device, fresh):
     model = _make_model(s['model'], x.shape[1:], s['pred'], int(y.max()) + 1 if s['conditional'] else 0)
     learn = diffusion_learner(dls, model, pred=s['pred'], weight=s['weight'], clip=s['clip'], conditional=s['conditional'])
     s['epochs'] = s['epochs'] or math.ceil(1500 / len(dls.train))
-    s['stage_epochs'] = s['stage_epochs'] or math.ceil(600 / len(dls.train))
+    s['stage_epochs'] = s['stage_epochs'] or math.ceil(800 / len(dls.train))
     if fresh:
         out.mkdir(parents=True)
         _write_json(out/'run.json', dict(s, shape=list(x.shape[1:])))
