@@ -5,7 +5,7 @@ SHELL := /bin/bash
 RUN ?= runs/digits
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test site bench readme hooks clean
+.PHONY: demo test site bench ablations readme hooks clean
 
 demo: .venv/installed ## run the main job: real digits, teacher, students, report in runs/digits
 	$(BIN)/pd_distill
@@ -23,6 +23,9 @@ $(RUN)/report.md: | .venv/installed
 
 bench: .venv/installed ## measure what the Learner and the sampler cost beside plain PyTorch
 	$(BIN)/python benchmarks/overhead.py
+
+ablations: .venv/installed ## run every variant of teacher and stages, hours of one core, into benchmarks/ablations.jsonl; goes on where it was broken off
+	$(BIN)/python benchmarks/ablations.py
 
 readme: .venv/installed ## make README.md from nbs/index.ipynb
 	$(BIN)/python nbs/make_readme.py
