@@ -11,12 +11,11 @@ ending = math.log(0.01 / 0.99) # log-SNR of a schedule that stops at alpha = 0.1
 schedules = {'cosine': {}, 'to alpha 0.1': dict(logsnr_min=ending), 'log-SNR ±20': dict(logsnr_min=-20, logsnr_max=20)}
 
 base = dict(pred='x', weight='constant', stage_weight='constant', schedule='cosine', clip=True, epochs=100, stage_epochs=20, ema=None, mixture=0., ladder='halving', refine=1)
-weight_names = 'constant', 'snr', 'truncated_snr', 'snr+1' # the talk's clip is truncated_snr
 
 def _grid():
     "Every prediction with every weight, for teacher and stages alike; noise cannot be distilled from alpha = 0, nor through a clamp"
     for pred in 'x', 'v', 'x_eps', 'eps':
-        for weight in weight_names:
+        for weight in weight_names: # the talk's clip is truncated_snr
             yield f'{pred}, {weight}', dict(pred=pred, weight=weight, stage_weight=weight, **(dict(schedule='log-SNR ±20', clip=False) if pred == 'eps' else {}))
 
 groups = { # name of a group -> name of a variant -> what differs from `base`
@@ -53,16 +52,14 @@ class Bench:
         axes = torch.pca_lowrank(self.seen.flatten(1), 8, niter=8)
         self.middle, self.axes = self.seen.flatten(1).mean(0), axes[2]
     def along(self, images): return ((images.flatten(1) - self.middle) @ self.axes).std(0)
+    def figures(self, images):
+        "What is measured of any images, samples or digits held out"
+        return dict(fid=fid(self.seen, images, self.judge.body), sure=confidence(self.judge, images), nearest=nearest_images(images, self.seen)[0].mean().item(),
+                    stretch=(self.along(images) / self.along(self.seen)).mean().item())
     def row(self, denoiser, steps, reference=None):
         "Figures of `denoiser` in `steps` steps, and its images; `reference` are its first teacher's from the same noise"
         images = ddim_sample(denoiser, self.noise, steps)
-        nearest = torch.cdist(images.flatten(1), self.seen.flatten(1)).amin(1).mean().item()
-        return dict(steps=steps, fid=fid(self.seen, images, self.judge.body), held=fid(self.held, images, self.judge.body), sure=confidence(self.judge, images), nearest=nearest,
-                    stretch=(self.along(images) / self.along(self.seen)).mean().item(), pairing=0. if reference is None else (images - reference).pow(2).mean().sqrt().item()), images
-    def yardsticks(self):
-        "The same figures for digits that were held out"
-        nearest = torch.cdist(self.held.flatten(1), self.seen.flatten(1)).amin(1).mean().item()
-        return dict(fid=fid(self.seen, self.held, self.judge.body), sure=confidence(self.judge, self.held), nearest=nearest, stretch=(self.along(self.held) / self.along(self.seen)).mean().item())
+        return dict(steps=steps, **self.figures(images), held=fid(self.held, images, self.judge.body), pairing=0. if reference is None else (images - reference).pow(2).mean().sqrt().item()), images
     def teacher(self, s):
         "A learner with a finished teacher, its figures and its images"
         key = tuple(s[o] for o in ('pred', 'weight', 'schedule', 'clip', 'epochs'))
@@ -129,7 +126,7 @@ def main(
         with out.open('a') as f: f.write(json.dumps(row) + '\n')
     for seed in map(int, seeds.split(',')):
         bench = Bench(seed, samples, teacher_steps)
-        if ('yardsticks', seed) not in done: keep(('yardsticks', seed), dict(yardsticks=bench.yardsticks(), seed=seed))
+        if ('yardsticks', seed) not in done: keep(('yardsticks', seed), dict(yardsticks=bench.figures(bench.held), seed=seed))
         for group in chosen:
             for name, change in groups[group].items():
                 s = {**base, **change, **(dict(epochs=1, stage_epochs=1) if tiny else {})}

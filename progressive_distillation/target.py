@@ -58,11 +58,11 @@ def _follow(teacher, z, plan, cond):
     "Equation (7): the average of what `teacher` says along `plan`"
     plan, x_tilde = plan.to(z.device, _wide(z)), 0
     with _evaluating(teacher), torch.autocast(z.device.type, enabled=False):
-        for step in plan.unbind(1):
+        for i, step in enumerate(plan.unbind(1), 1):
             t, alpha, sigma, c_x, c_z, share = step.unbind(-1)
             x_hat = _ask(teacher, z, t, alpha, sigma, cond)
             x_tilde = x_tilde + _per_image(share, z) * x_hat
-            z = _mix(x_hat, z, c_x, c_z)
+            if i < plan.shape[1]: z = _mix(x_hat, z, c_x, c_z)
     return x_tilde.to(z.dtype)
 
 def distillation_target(
