@@ -22,7 +22,7 @@ $(RUN)/report.md: | .venv/installed
 	$(BIN)/pd_distill --out $(RUN)
 
 bench: .venv/installed ## measure what the Learner and the sampler cost beside plain PyTorch
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/performance.py
 
 ablations: .venv/installed ## run every variant of teacher and stages, hours of one core, into benchmarks/ablations.jsonl; goes on where it was broken off
 	$(BIN)/python benchmarks/ablations.py

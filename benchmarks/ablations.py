@@ -3,26 +3,26 @@ import json, math, time
 from pathlib import Path
 import torch
 from fastcore.script import call_parse
-from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 from progressive_distillation.all import *
 
 ending = math.log(0.01 / 0.99) # log-SNR of a schedule that stops at alpha = 0.1
 schedules = {'cosine': {}, 'to alpha 0.1': dict(logsnr_min=ending), 'log-SNR ±20': dict(logsnr_min=-20, logsnr_max=20)}
 
-base = dict(pred='x', weight='constant', stage_weight='constant', schedule='cosine', clip=True, epochs=100, stage_epochs=20, ema=None, mixture=0., ladder='halving', refine=1)
+base = dict(pred='x', weight='constant', stage_weight='constant', schedule='cosine', clip=True, epochs=100, stage_epochs=20, ema=None, lookahead=0., ladder='halving', refine=1)
 
 def _grid():
     "Every prediction with every weight, for teacher and stages alike; noise cannot be distilled from alpha = 0, nor through a clamp"
     for pred in 'x', 'v', 'x_eps', 'eps':
         for weight in weight_names: # the talk's clip is truncated_snr
-            yield f'{pred}, {weight}', dict(pred=pred, weight=weight, stage_weight=weight, **(dict(schedule='log-SNR ±20', clip=False) if pred == 'eps' else {}))
+            yield f'{pred}, {weight}', dict(pred=pred, weight=weight, stage_weight=weight, epochs=60, stage_epochs=10, **(dict(schedule='log-SNR ±20', clip=False) if pred == 'eps' else {}))
 
 groups = { # name of a group -> name of a variant -> what differs from `base`
     'prediction and weight': dict(_grid()),
     'stage weight': {weight: dict(stage_weight=weight) for weight in weight_names},
-    'target of a good teacher': {f'{share:.0%}': dict(mixture=share) for share in (0., .25, .5, 1.)},
-    'target of a weak teacher': {f'{share:.0%}': dict(mixture=share, pred='v', weight='truncated_snr', stage_weight='truncated_snr', epochs=50) for share in (0., .25, .5, 1.)},
+    'lookahead': {f'{share:.0%}': dict(lookahead=share) for share in (0., .25, .5, 1.)},
+    'lookahead for a weak teacher': {f'{share:.0%}': dict(lookahead=share, pred='v', weight='truncated_snr', stage_weight='truncated_snr', epochs=50) for share in (0., .25, .5, 1.)},
+    'lookahead after longer training': {f'{share:.0%}': dict(lookahead=share, epochs=150, stage_epochs=80, refine=4) for share in (0., .25)},
     'end of the schedule': {name: dict(schedule=name) for name in ('cosine', 'to alpha 0.1')},
     'clamp in training': {'with': {}, 'without': dict(clip=False)},
     'average of weights': {'none': {}, 'decay 0.98': dict(ema=0.98), 'decay 0.995': dict(ema=0.995)},
@@ -30,16 +30,6 @@ groups = { # name of a group -> name of a variant -> what differs from `base`
     'updates a stage': {f'{n} epochs': dict(stage_epochs=n) for n in (5, 10, 20, 40)},
     'finer first stage': {f'{n} times': dict(refine=n) for n in (1, 2, 8)},
 }
-
-
-class TargetMixture(Callback):
-    "Moves the target by `share` of the way from x̃ to the teacher's last prediction, by moving the weights of its average"
-    order = DistillationCallback.order + 0.5
-    def __init__(self, share): self.share = share
-    def before_fit(self):
-        shares = self.distillation.plan[..., -1]
-        shares *= 1 - self.share
-        shares[:, -1] += self.share
 
 
 class Bench:
@@ -90,7 +80,7 @@ def distil(learn, s, seed):
         for steps, k, epochs in stages(s):
             set_seed(seed + steps)
             learn.dls.train.rng.seed(seed + steps)
-            learn.model = learn.distill_stage(steps, epochs, ema=s['ema'], weight=s['stage_weight'], teacher_steps=k, cbs=[TargetMixture(s['mixture'])] if s['mixture'] else None)
+            learn.model = learn.distill_stage(steps, epochs, ema=s['ema'], weight=s['stage_weight'], teacher_steps=k, lookahead=s['lookahead'])
             students.append(learn.model)
     finally: learn.model = first
     return students

@@ -15,13 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from fastcore.script import call_parse, is_cli, CliError
 from fastai.torch_core import default_device, set_seed
 from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
 from .learner import diffusion_learner, halvings, make_noise
-from .metrics import fit_judge, fid, fid_of_halves, kid, confidence
+from .metrics import FeatureNet, fit_judge, fid, fid_of_halves, kid, confidence, precision_recall, nearest_images
 from .prediction import get_prediction
 from .sampling import ddim_sample
 from .schedule import CosineNoiseSchedule, _check_whole
@@ -44,6 +46,8 @@ def _device(name):
     except (RuntimeError, AssertionError) as e: raise ValueError(f"cannot use device {name!r}: {str(e).splitlines()[0]}. Leave --device out to take the best there is") from e
 
 # %% ../nbs/13_cli.ipynb #e08d82df
+def _floats(x): return x if x.is_floating_point() else x.float() / 127.5 - 1
+
 def _open_data(data, size, bs, device):
     "`DataLoaders` that train on all images, and the images and labels themselves"
     common = dict(bs=bs, device=device)
@@ -51,14 +55,14 @@ def _open_data(data, size, bs, device):
     elif data == 'fashion-mnist': dls = fashion_mnist_dls(**common)
     else: dls = image_dls(data, size, valid_pct=0., progress=_watched(), **common)
     x, *y = dls.train.tensors
-    return dls, x if x.is_floating_point() else x.float() / 127.5 - 1, y[0] if y else None
+    return dls, _floats(x), y[0] if y else None
 
 def _make_model(name, shape, pred, classes):
     "A network that suits the size of the images"
     channels, size, _ = shape
     common = dict(channels=channels, out_channels=get_prediction(pred).channels(channels), classes=classes)
     if name == 'auto': name = 'patchnet' if size <= 12 and size % 2 == 0 else 'unet'
-    if name == 'patchnet': return PatchNet(size=size, **common)
+    if name == 'patchnet': return PatchNet(size=size, **common, **({} if size <= 12 else dict(patch=4, width=64, hidden=1024)))
     widths = (32, 64, 64)[:1 + min(2, (size & -size).bit_length() - 1)]
     return UNet(widths=widths, **common)
 
@@ -76,6 +80,7 @@ def _check_settings(s):
     for name in ('lr', 'stage_lr'):
         if not s[name] > 0: raise ValueError(f"{name} must be above 0, got {s[name]}")
     if s['samples'] is not None and s['samples'] < 2: raise ValueError(f"samples must be at least 2 to have a spread, got {s['samples']}")
+    if not 0 <= s['lookahead'] <= 1: raise ValueError(f"lookahead must lie in [0, 1], got {s['lookahead']}")
     if s['ema'] is not None and not 0 <= s['ema'] < 1: raise ValueError(f"ema must lie in [0, 1), got {s['ema']}")
     if get_prediction(s['pred']).name == 'eps': raise ValueError("pred eps cannot be distilled from pure noise, where alpha is 0 and noise says nothing about the image: use v, x or x_eps")
     models = 'auto', 'patchnet', 'unet'
@@ -117,6 +122,12 @@ def _train_teacher(learn, out, s):
 # %% ../nbs/13_cli.ipynb #5tud3nt5
 def _student_folder(out, steps): return out/f'student-{steps:02}'
 
+def _load(folder, s, device='cpu'):
+    "A denoiser of a run, which computes as it did when it was trained"
+    denoiser = load_denoiser(folder, device=device)
+    denoiser.compute_dtype = torch.bfloat16 if s.get('bf16') else None
+    return denoiser
+
 def _distill_all(learn, out, s):
     "All students that are not on disk yet, from the last one that is"
     todo = halvings(s['start'], s['end'])
@@ -124,21 +135,21 @@ def _distill_all(learn, out, s):
     start = s['start']
     if done:
         start = min(done)
-        learn.model = load_denoiser(_student_folder(out, start), device=learn.dls.device)
+        learn.model = _load(_student_folder(out, start), s, learn.dls.device)
     if start == s['end']: return
     def _keep(student, record):
         save_denoiser(student, _student_folder(out, student.steps))
         _say(f"student of {student.steps}: {record['updates']:,} updates, loss {record['train_loss']:.4f}, {record['seconds']:.0f} s")
-    try: learn.distill(start, s['end'], s['stage_epochs'], lr=s['stage_lr'], refine=1 if done else s['refine'], ema=s['ema'], seed=s['seed'], after_stage=_keep)
+    try: learn.distill(start, s['end'], s['stage_epochs'], lr=s['stage_lr'], refine=1 if done else s['refine'], lookahead=s['lookahead'], ema=s['ema'], seed=s['seed'], after_stage=_keep)
     except FloatingPointError as e:
         raise FloatingPointError(f"{e}\nThey are in {_save_last_good(learn.student, out/f'student-{learn.student.steps:02}-last-good')}") from e
 
 # %% ../nbs/13_cli.ipynb #389d8593
 def _samplers(run, s):
     "Name, steps and denoiser of everything that is judged, the reference first"
-    teacher, steps = load_denoiser(run/'teacher'), [s['start'], *halvings(s['start'], s['end'])]
+    teacher, steps = _load(run/'teacher', s), [s['start'], *halvings(s['start'], s['end'])]
     return ([('teacher', s['teacher_steps'], teacher)] + [('teacher', n, teacher) for n in steps if n != s['teacher_steps']]
-            + [('student', n, load_denoiser(_student_folder(run, n))) for n in steps[1:] if _student_folder(run, n).exists()])
+            + [('student', n, _load(_student_folder(run, n), s)) for n in steps[1:] if _student_folder(run, n).exists()])
 
 def _sample_all(denoiser, noise, steps, y, device, bs=512):
     "Images from all the noise, a batch at a time"
@@ -147,16 +158,49 @@ def _sample_all(denoiser, noise, steps, y, device, bs=512):
     return torch.cat([ddim_sample(denoiser, o.to(device), steps, **c).cpu() for o, c in zip(noise.split(bs), cond)])
 
 # %% ../nbs/13_cli.ipynb #bc8fd059
-def _judge_all(samplers, real, noise, labels, judge, device):
+class _Judging:
+    "What all samplers of a run have in common: the noise that they start from, the real images, and the judge"
+    def __init__(self, run, s, device):
+        dls, self.x, y = _open_data(s['data'], s['size'], s['bs'], device)
+        self.judge, self.accuracy = self._judge(run, s, y, device)
+        n, order = s['samples'] or min(len(self.x), 2000), torch.randperm(len(self.x), generator=torch.Generator().manual_seed(s['seed']))
+        self.noise, self.device = make_noise(n, self.x.shape[1:], s['seed']), device
+        self.real, self.others = self.x[order[:n]], self.x[order[n:]]
+        self.held = _floats(dls.valid.tensors[0][:n]) if len(dls.valid_ds) > 1 else None
+        self.labels = y[order[torch.arange(n) % len(self.x)]].to(device) if s['conditional'] else None
+        self.task = 'rotations' if y is None else 'labels'
+    def _judge(self, run, s, y, device):
+        "Trained on the real images when it is first needed, and kept"
+        file = run/'judge.safetensors'
+        if file.exists():
+            judge = FeatureNet(*self.x.shape[1:3], 4 if y is None else int(y.max()) + 1)
+            judge.load_state_dict(load_file(file))
+            with safe_open(file, 'pt') as f: return judge.eval(), float(f.metadata()['accuracy'])
+        judge, accuracy = fit_judge(self.x, y, epochs=20 if len(self.x) < 10_000 else 5, seed=s['seed'], device=device)
+        save_file(judge.cpu().state_dict(), file, dict(accuracy=repr(accuracy)))
+        return judge, accuracy
+    def figures(self, images):
+        "What is measured of any images: samples, or held-out ones in their place"
+        precision, recall = precision_recall(self.real, images, self.judge.body, k=min(3, len(self.real) - 1, len(images) - 1))
+        return dict(fid=fid(self.real, images, self.judge.body), kid=kid(self.real, images, self.judge.body), precision=precision, recall=recall, sure=confidence(self.judge, images),
+                    nearest=nearest_images(images[:256], self.x)[0].mean().item(), **({} if self.held is None else dict(fid_held=fid(self.held, images, self.judge.body))))
+    def yardsticks(self):
+        "What the judge and the real images are worth themselves"
+        halves, scatter = fid_of_halves(self.real if len(self.real) > 3 else self.x, self.judge.body)
+        return dict(task=self.task, accuracy=self.accuracy, real=len(self.real), samples=len(self.noise), device=str(self.device), fid_of_halves=halves, fid_of_halves_scatter=scatter,
+                    nearest=nearest_images(self.real[:256], self.others if len(self.others) else self.real[256:])[0].mean().item() if len(self.x) > 256 else None,
+                    held=None if self.held is None else dict(self.figures(self.held), images=len(self.held)))
+
+def _judge_all(judging, samplers):
     "A row of figures for each sampler, and the first images of those worth showing"
-    rows, pictures, reference = [], [('real', real[:16])], None
+    rows, pictures, reference = [], [('real', judging.real[:16])], None
     for who, steps, denoiser in samplers:
         began = time.perf_counter()
-        images = _sample_all(denoiser, noise, steps, labels, device)
+        images = _sample_all(denoiser, judging.noise, steps, judging.labels, judging.device)
         seconds = time.perf_counter() - began
         reference = images if reference is None else reference
-        rows.append(dict(sampler=who, steps=steps, fid=fid(real, images, judge.body), kid=kid(real, images, judge.body), sure=confidence(judge, images),
-                         distance=float((images - reference).pow(2).mean().sqrt()), seconds=seconds))
+        rows.append(dict(sampler=who, steps=steps, **judging.figures(images), distance=float((images - reference).pow(2).mean().sqrt()), seconds=seconds))
+        if _watched(): _say(f"{who}, {_steps(steps)}: FID {rows[-1]['fid']:.3f}, {seconds:.1f} s")
         if who == 'student' and steps <= 8 or len(rows) == 1: pictures.append((f"{who}, {_steps(steps)}", images[:16]))
     return rows, pictures
 
@@ -167,20 +211,9 @@ def measure_run(
 )->dict: # what `results.json` holds
     "Samples from teacher and students, all from the same noise, judged against the real images; writes the results into the folder"
     run, s, device = Path(run), _read_run(run), _device(device)
-    dls, x, y = _open_data(s['data'], s['size'], s['bs'], device)
-    judge, accuracy = fit_judge(x, y, seed=s['seed'], device=device)
-    judge.cpu()
-    n = s['samples'] or min(len(x), 2000)
-    noise = make_noise(n, x.shape[1:], s['seed'])
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(s['seed']))
-    real = x[order[:n]] if n < len(x) else x
-    labels = y[order[torch.arange(n) % len(x)]].to(device) if s['conditional'] else None
-    samplers = _samplers(run, s)
-    rows, pictures = _judge_all(samplers, real, noise, labels, judge, device)
-    halves, scatter = fid_of_halves(x[order[:max(n, 4)]], judge.body)
-    results = dict(judge=dict(task='labels' if y is not None else 'rotations', accuracy=accuracy, real=len(real), samples=n, device=str(device),
-                              fid_of_halves=halves, fid_of_halves_scatter=scatter),
-                   parameters=sum(p.numel() for p in samplers[0][2].parameters()), rows=rows, settings=s)
+    judging, samplers = _Judging(run, s, device), _samplers(run, s)
+    rows, pictures = _judge_all(judging, samplers)
+    results = dict(judge=judging.yardsticks(), parameters=sum(p.numel() for p in samplers[0][2].parameters()), rows=rows, settings=s)
     _write_json(run/'results.json', results)
     _draw_samples(pictures, run/'samples.png')
     _draw_fid(results, run/'fid_by_steps.png')
@@ -221,15 +254,21 @@ def results_table(
     results:dict, # what `measure_run` returned, or `results.json` holds
 )->str: # one line a sampler, below a head of two
     "The rows as a Markdown table; figures as in a run's report"
-    first = results['rows'][0]['fid']
-    head = ['sampler | steps | FID | ÷ teacher | KID | sure ≥ 0.9 | distance | seconds', ' | '.join(['---'] + ['---:'] * 7)]
-    body = [f"{r['sampler']} | {r['steps']} | {r['fid']:.3f} | {r['fid'] / first:.2f} | {r['kid']:.4f} | {r['sure']:.1%} | {r['distance']:.4f} | {r['seconds']:.2f}" for r in results['rows']]
-    return '\n'.join(f'| {line} |' for line in head + body)
+    rows, first = results['rows'], results['rows'][0]['fid']
+    columns = {'sampler': lambda r: r['sampler'], 'steps': lambda r: str(r['steps']), 'FID': lambda r: f"{r['fid']:.3f}", '÷ teacher': lambda r: f"{r['fid'] / first:.2f}"}
+    if 'fid_held' in rows[0]: columns['FID, held out'] = lambda r: f"{r['fid_held']:.3f}"
+    columns |= {'KID': lambda r: f"{r['kid']:.4f}", 'precision': lambda r: f"{r['precision']:.1%}", 'recall': lambda r: f"{r['recall']:.1%}",
+                'sure ≥ 0.9': lambda r: f"{r['sure']:.1%}", 'distance': lambda r: f"{r['distance']:.4f}", 'seconds': lambda r: f"{r['seconds']:.2f}"}
+    lines = [columns, ['---', *['---:'] * (len(columns) - 1)], *([show(r) for show in columns.values()] for r in rows)]
+    return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
 
 # %% ../nbs/13_cli.ipynb #01720613
 def _report(results):
     "The results for a reader"
     s, j, c = results['settings'], results['judge'], 'classifier' if results['judge']['task'] == 'labels' else 'network that tells four rotations apart'
+    held = '' if not (h := j['held']) else f"""
+* The {h['images']:,} held-out images, put in the place of samples, score FID {h['fid']:.3f}, KID {h['kid']:.4f}, precision {h['precision']:.1%}, recall {h['recall']:.1%}, sure {h['sure']:.1%}: no sampler can be asked for more. *FID, held out* is against them."""
+    near = [('teacher', results['rows'][0]['nearest']), *((f"student of {_steps(r['steps'])}", r['nearest']) for r in results['rows'] if r['sampler'] == 'student'), *([('held-out images', h['nearest'])] if h else [('a real image to the nearest other', j['nearest'])] if j['nearest'] else [])]
     return f"""# Distilled from {s['start']} steps to {s['end']}: {s['data']}
 
 ![Real images, the teacher and its students from the same noise](samples.png)
@@ -239,7 +278,9 @@ def _report(results):
 ![FID by steps](fid_by_steps.png)
 
 * The judge is a {c}, right on {j['accuracy']:.1%} of a held-out fifth of the data; FID and KID are taken in its last hidden layer, {j['samples']:,} samples against {j['real']:,} real images, the same noise for all.
-* One random half of these real images against the other has FID {j['fid_of_halves']:.3f} ± {j['fid_of_halves_scatter']:.3f} (mean and standard deviation of 20 halvings): smaller sets score worse, so this is a yardstick and not a bound.
+* One random half of these real images against the other has FID {j['fid_of_halves']:.3f} ± {j['fid_of_halves_scatter']:.3f} (mean and standard deviation of 20 halvings): smaller sets score worse, so this is a yardstick and not a bound.{held}
+* *precision* is the share of samples within the reach of a real image's third-nearest neighbour, *recall* the reverse (Kynkäänniemi et al. 2019).
+* Copies? Root mean square distance to the nearest image that was trained on: {', '.join(f"{who} {o:.3f}" for who, o in near)}.
 * *sure* is the share of samples to which the judge gives one class with probability 0.9 or more; *distance* is the root mean square difference to the teacher's {results['rows'][0]['steps']}-step images from the same noise, pixels in [-1, 1]; *seconds* is for sampling all of them on {j['device']}.
 * {results['parameters']:,} parameters; seed {s['seed']}; teacher {s['epochs']} epochs, each stage {s['stage_epochs']} (twice that for 2 steps and 1), batch size {s['bs']}.
 * Teacher and students saw all the real images, so FID also rewards remembering them.
@@ -261,7 +302,9 @@ def pd_distill(
     epochs:int=None, # teacher's passes over the data (default: enough for 1,500 updates)
     stage_epochs:int=None, # each stage's passes, twice that for 2 steps and 1 (default: enough for 800 updates)
     refine:int=4, # finer steps that the first teacher takes in place of each of START
+    lookahead:float=0.25, # how far targets go from the paper's (0) towards the teacher's last prediction, in [0, 1]
     bs:int=128, # batch size
+    bf16:bool=False, # let the network's layers compute in bfloat16, which halves the time where the machine can (in samples too)
     lr:float=2e-3, # teacher's highest learning rate
     stage_lr:float=2e-3, # students' highest learning rate
     ema:float=None, # decay of an average of each student's weights (default: no average)
@@ -276,7 +319,7 @@ def pd_distill(
     with _plain_errors():
         resume, device, out = settings.pop('resume'), _device(settings.pop('device')), settings.pop('out')
         out = Path(out or f"runs/{Path(data).name}")
-        if resume: settings = _read_run(out)
+        if resume: settings |= _read_run(out)
         elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
         return _run_all(settings, out, device, fresh=not resume)
 
@@ -290,7 +333,8 @@ def _run_all(s, out, device, fresh):
     if s['conditional'] and y is None: raise ValueError(f"--conditional needs classes: put the images of {s['data']} into one subfolder a class")
     set_seed(s['seed'])
     model = _make_model(s['model'], x.shape[1:], s['pred'], int(y.max()) + 1 if s['conditional'] else 0)
-    learn = diffusion_learner(dls, model, pred=s['pred'], weight=s['weight'], clip=s['clip'], conditional=s['conditional'])
+    denoiser = Denoiser(model, pred=s['pred'], clip=s['clip'], compute_dtype=torch.bfloat16 if s['bf16'] else None)
+    learn = diffusion_learner(dls, denoiser, weight=s['weight'], conditional=s['conditional'])
     s['epochs'] = s['epochs'] or math.ceil(1500 / len(dls.train))
     s['stage_epochs'] = s['stage_epochs'] or math.ceil(800 / len(dls.train))
     if fresh:
@@ -324,7 +368,7 @@ def pd_sample(
         _check_whole(n=N)
         students = [n for n in halvings(s['start'], s['end']) if _student_folder(run, n).exists()]
         steps = steps if steps is not None else s['teacher_steps'] if teacher or not students else min(students)
-        denoiser = load_denoiser(_student_folder(run, steps) if steps in students and not teacher else run/'teacher')
+        denoiser = _load(_student_folder(run, steps) if steps in students and not teacher else run/'teacher', s)
         classes = denoiser.model.config['classes']
         noise = make_noise(N, s['shape'], seed)
         images = _sample_all(denoiser, noise, steps, (torch.arange(N) % classes).to(device) if classes else None, device)

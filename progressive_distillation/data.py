@@ -69,6 +69,7 @@ class TensorDataLoader(DataLoader):
     ): # yields the images of a batch, and their class numbers if there are any
         "Batches of `bs` images, each by one indexing operation"
         for idxs in chunked(samps, self.bs, self.drop_last):
+            idxs = torch.as_tensor(idxs)
             x, *y = (o[idxs] for o in self.tensors)
             yield (x.float() if x.is_floating_point() else x.float() / 127.5 - 1, *y)
     def show_batch(self,

@@ -6,6 +6,7 @@
 __all__ = ['Denoiser']
 
 # %% ../nbs/03b_denoiser.ipynb #abb4acf1
+from contextlib import nullcontext
 import torch
 from torch import nn, Tensor
 from .schedule import NoiseSchedule, CosineNoiseSchedule
@@ -26,15 +27,17 @@ class Denoiser(nn.Module):
         pred:str|Prediction='v', # what the model's output means: x, eps, v or x_eps
         steps:int|None=None, # sampling steps it was distilled for; None for a teacher, which takes any
         clip:bool=False, # clamp x̂ to [-1, 1], in training too, where gradients pass as if it were not there
+        compute_dtype:torch.dtype|None=None, # what the network's own layers compute in, e.g. torch.bfloat16; all that is around it stays as exact as `z`
     ):
         super().__init__()
+        self.compute_dtype = compute_dtype
         self.model, self.schedule, self.pred, self.steps, self.clip = model, schedule or CosineNoiseSchedule(), get_prediction(pred), steps, clip
     def _run(self, z, t, known, cond):
         "The model's output in `z`'s dtype, with alpha and sigma at `t`"
         t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else z.dtype)
         exact = t.to(torch.promote_types(t.dtype, z.dtype))
         alpha, sigma = known or (self.schedule.alpha(exact), self.schedule.sigma(exact))
-        out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
+        with torch.autocast(z.device.type, self.compute_dtype) if self.compute_dtype else nullcontext(): out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
         expected = (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:])
         if tuple(out.shape) != expected:
             raise ValueError(f"the model must answer {tuple(z.shape)} with {expected} for pred={self.pred.name!r}, got {tuple(out.shape)}")
@@ -59,4 +62,4 @@ class Denoiser(nn.Module):
         out, alpha, sigma = self._run(z, t, None, cond)
         if not self.clip: return self.pred.to_eps(out, z, alpha, sigma)
         return eps_from_x(_clamp(self.pred.to_x(out, z, alpha, sigma)), z, alpha, sigma)
-    def extra_repr(self): return f"schedule={self.schedule}, pred={self.pred.name!r}, steps={self.steps}, clip={self.clip}"
+    def extra_repr(self): return f"schedule={self.schedule}, pred={self.pred.name!r}, steps={self.steps}, clip={self.clip}" + (f", compute_dtype={self.compute_dtype}" if self.compute_dtype else '')

@@ -61,6 +61,12 @@ class DiffusionCallback(Callback):
     )->Tensor: # times in (0, 1], shape (B,)
         "Continuous time, one in each of B equal strata, so that the loss varies less (Kingma et al. 2021, appendix I.1)"
         return (torch.randperm(b, generator=self.rng) + (1 - torch.rand(b, generator=self.rng))) / b
+    def levels(self,
+        t:Tensor, # the times of a batch, shape (B,)
+    )->tuple: # alpha, sigma and the weight of the error, each of shape (B,)
+        "What schedule and weight say at `t`"
+        schedule = self.model.schedule
+        return schedule.alpha(t), schedule.sigma(t), get_weight(self.weight, schedule)(t)
     def make_target(self,
         x:Tensor, # clean images, shape (B, C, H, W)
         z:Tensor, # the same with noise, same shape
@@ -74,12 +80,13 @@ class DiffusionCallback(Callback):
 @patch
 def before_batch(self:DiffusionCallback):
     "Equation (1), with equation (2)'s target and weight as the label"
-    x, cond = self.xb[0].as_subclass(Tensor), self.yb[:1] if self.conditional else ()
+    x, y = self.xb[0].as_subclass(Tensor), self.yb[0] if self.conditional else None
     if not x.sum().isfinite(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
     t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
-    schedule, weight = self.model.schedule, get_weight(self.weight, self.model.schedule)
-    z = _like(schedule.alpha(t), x) * x + _like(schedule.sigma(t), x) * eps
-    self.learn.xb, self.learn.yb = (z, t, *cond), (self.make_target(x, z, t, dict(zip('y', cond))), weight(t).to(x.device))
+    alpha, sigma, weight = self.levels(t)
+    z = _like(alpha, x) * x + _like(sigma, x) * eps
+    self.learn.xb = z, t, y, (alpha, sigma) # which the denoiser need not ask for again
+    self.learn.yb = self.make_target(x, z, t, {} if y is None else dict(y=y)), weight.to(x.device)
 
 # %% ../nbs/08_teacher.ipynb #9d22649e
 class StopIfNotFinite(Callback):
@@ -167,6 +174,8 @@ def _check_fit(dls, denoiser, conditional):
 # %% ../nbs/08_teacher.ipynb #d1a10002
 class _DiffusionLearner(Learner):
     "Asks only those callbacks that have something to do: at most events of a batch, most have nothing"
+    def __call__(self, event_name):
+        for o in L(event_name) if event_name not in _inner_loop else (event_name,): self._call_one(o)
     def _call_one(self, event_name):
         if event_name not in _inner_loop: return super()._call_one(event_name)
         for cb in sorted(self.cbs, key=attrgetter('order')):
@@ -266,15 +275,18 @@ class DistillationCallback(DiffusionCallback):
         weight=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
         conditional:bool=False, # hand the labels to teacher and student as `y`
         teacher_steps:int=2, # teacher steps for each of the student's, >= 1
+        lookahead:float=0., # how far the target goes from x̃ towards the teacher's last prediction, in [0, 1]
     ):
         super().__init__(weight, conditional)
         _check_whole(steps=steps, teacher_steps=teacher_steps)
-        self.teacher, self.steps, self.teacher_steps = teacher, steps, teacher_steps
+        self.teacher, self.steps, self.teacher_steps, self.lookahead = teacher, steps, teacher_steps, lookahead
     def before_fit(self):
         if self.teacher is self.model: raise ValueError("teacher and student are one network: give the student a copy")
         self.teacher.to(self.dls.device).eval().requires_grad_(False)
         self.digest = _digest(self.teacher)
-        self.plan = _plan(torch.arange(1, self.steps + 1, dtype=torch.float64) / self.steps, self.steps, self.teacher_steps, self.teacher.schedule)
+        times = torch.arange(1, self.steps + 1, dtype=torch.float64) / self.steps
+        self.plan = _plan(times, self.steps, self.teacher_steps, self.teacher.schedule, self.lookahead)
+        self.weights = None if callable(self.weight) else get_weight(self.weight, self.teacher.schedule)(times)
     def sample_t(self,
         b:int, # batch size, >= 1
     )->Tensor: # times in (0, 1], shape (b,)
@@ -285,6 +297,22 @@ class DistillationCallback(DiffusionCallback):
 
 # %% ../nbs/09_distillation.ipynb #f3e9f8ed
 @patch
+def _rows(self:DistillationCallback, t):
+    "Which rows of the plan belong to `t`; None if a time is not on the grid"
+    i = (t * self.steps).round()
+    return i.long() - 1 if torch.equal(i / self.steps, t) else None
+
+@patch
+def levels(self:DistillationCallback,
+    t:Tensor, # the times of a batch, shape (B,)
+)->tuple: # alpha, sigma and the weight of the error, each of shape (B,)
+    "What schedule and weight say at `t`, looked up in the plan"
+    rows = self._rows(t)
+    if rows is None: return DiffusionCallback.levels(self, t)
+    alpha, sigma = self.plan[rows, 0, 1:3].to(t.dtype).unbind(1)
+    return alpha, sigma, self.weight(t) if self.weights is None else self.weights[rows].to(t.dtype)
+
+@patch
 def make_target(self:DistillationCallback,
     x:Tensor, # clean images, which the target has no need of
     z:Tensor, # the same with noise, shape (B, C, H, W)
@@ -292,9 +320,9 @@ def make_target(self:DistillationCallback,
     cond:dict, # what else the teacher is told, `y` if conditional
 )->Tensor: # x̃, shape (B, C, H, W)
     "The x̃ of equation (2), by the plan of the stage, which has a row for each i"
-    i = (t * self.steps).round()
-    if not torch.equal(i / self.steps, t): return distillation_target(self.teacher, z, t, self.steps, self.teacher_steps, **cond)
-    return _follow(self.teacher, z, self.plan[i.long() - 1], cond)
+    rows = self._rows(t)
+    if rows is None: return distillation_target(self.teacher, z, t, self.steps, self.teacher_steps, self.lookahead, **cond)
+    return _follow(self.teacher, z, self.plan[rows], cond)
 
 # %% ../nbs/09_distillation.ipynb #c59540bc
 def halvings(
@@ -318,6 +346,7 @@ def distill_stage(self:Learner,
     ema:float|None=None, # decay of an average of the student's weights, None for none
     weight=None, # loss weight; the learner's own if None
     teacher_steps:int=2, # teacher steps for each of the student's, >= 1
+    lookahead:float=0., # how far the target goes from x̃ towards the teacher's last prediction, in [0, 1]
     label:str='distilling', # name on the progress bar and in errors
     cbs=None, # further callbacks
 )->Denoiser: # the student, which remembers its `steps`
@@ -326,7 +355,7 @@ def distill_stage(self:Learner,
     trained = [p.requires_grad for p in teacher.parameters()]
     student = copy.deepcopy(teacher).requires_grad_(True)
     student.steps = steps
-    distillation = DistillationCallback(teacher, steps, diffusion.weight if weight is None else weight, diffusion.conditional, teacher_steps)
+    distillation = DistillationCallback(teacher, steps, diffusion.weight if weight is None else weight, diffusion.conditional, teacher_steps, lookahead)
     self.model, self.opt = student, None
     try:
         with self.removed_cbs(diffusion), self.added_cbs([distillation] + ([EMACallback(ema)] if ema else [])):
@@ -351,6 +380,7 @@ def distill(self:Learner,
     extra:float=2, # times as many for students of 2 steps and 1 (the paper doubles them)
     lr:float=1e-3, # highest learning rate of each stage; annealed to 0
     refine:int=1, # finer steps that the first teacher takes in place of each of `start`, >= 1
+    lookahead:float=0., # how far each target goes from x̃ towards the teacher's last prediction, in [0, 1]; against samples that grow too alike
     ema:float|None=None, # decay of an average of each student's weights, None for none
     weight=None, # loss weight; the learner's own if None
     metrics=None, # functions of the finished student, whose results are recorded; meanwhile `learn.model` is the stage's teacher
@@ -368,7 +398,7 @@ def distill(self:Learner,
             if seed is not None: _seed_everything(self, seed + steps)
             began, n = time.perf_counter(), math.ceil(epochs * (extra if steps <= 2 else 1))
             label = f"stage {stage} of {len(todo)} ({steps} step{'s' * (steps > 1)})"
-            student = self.distill_stage(steps, n, lr, ema, weight, 2 * refine if stage == 1 else 2, label, cbs)
+            student = self.distill_stage(steps, n, lr, ema, weight, 2 * refine if stage == 1 else 2, lookahead, label, cbs)
             record = dict(stage=stage, steps=steps, updates=n * len(self.dls.train), train_loss=self.recorder.smooth_loss.value.item(),
                           seconds=time.perf_counter() - began, **{m.__name__: float(m(student)) for m in L(metrics)})
             if self.recorder.values and len(self.dls.valid): record['valid_loss'] = self.recorder.values[-1][-1]

@@ -45,19 +45,22 @@ def _teacher_times(t, steps, k):
     times[:, -1] = torch.where(last.abs() <= 4 * torch.finfo(t.dtype).eps * t64, 0., last)
     return times
 
-def _plan(t, steps, k, schedule):
+def _plan(t, steps, k, schedule, lookahead=0.):
     "The k teacher steps from each `t`, six numbers a step: time, alpha, sigma, c_x, c_z and the share of its prediction; float64, shape (B, k, 6)"
+    if not 0 <= lookahead <= 1: raise ValueError(f"lookahead must lie in [0, 1], from the paper's target to the teacher's last prediction, got {lookahead}")
     times = _teacher_times(t, steps, k)
     if (times[:, -1] < 0).any(): raise ValueError(f"t must lie in [1/steps, 1] = [{1/steps:.4g}, 1], got {t.min().item():.4g}: a step of 1/steps would end before 0")
     alpha, sigma, c_x, c_z = _along(times, schedule)
-    return torch.stack([times[:, :-1], alpha, sigma, c_x, c_z, _shares(c_x, c_z)], dim=-1)
+    shares = (1 - lookahead) * _shares(c_x, c_z)
+    shares[:, -1] += lookahead
+    return torch.stack([times[:, :-1], alpha, sigma, c_x, c_z, shares], dim=-1)
 
 # %% ../nbs/01_target.ipynb #275bf8ce
 @torch.no_grad()
 def _follow(teacher, z, plan, cond):
     "Equation (7): the average of what `teacher` says along `plan`"
     plan, x_tilde = plan.to(z.device, _wide(z)), 0
-    with _evaluating(teacher), torch.autocast(z.device.type, enabled=False):
+    with torch.autocast(z.device.type, enabled=False):
         for i, step in enumerate(plan.unbind(1), 1):
             t, alpha, sigma, c_x, c_z, share = step.unbind(-1)
             x_hat = _ask(teacher, z, t, alpha, sigma, cond)
@@ -71,9 +74,10 @@ def distillation_target(
     t:Tensor, # times in [1/steps, 1], shape (B,) or one number
     steps:int, # the student's number of sampling steps N, >= 1
     teacher_steps:int=2, # teacher steps k for each student step, >= 1
+    lookahead:float=0., # how far to go from x̃ towards the teacher's last prediction, in [0, 1]
     **cond, # conditioning that is handed to the teacher
 )->Tensor: # x̃, shape (B, C, H, W), `z`'s dtype
-    "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1 or times outside [1/steps, 1]"
+    "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1, times outside [1/steps, 1] or a lookahead outside [0, 1]"
     _check_whole(steps=steps, teacher_steps=teacher_steps)
     t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z)).expand(len(z))
-    return _follow(teacher, z, _plan(t, steps, teacher_steps, teacher.schedule), cond)
+    with _evaluating(teacher): return _follow(teacher, z, _plan(t, steps, teacher_steps, teacher.schedule, lookahead), cond)

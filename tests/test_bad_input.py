@@ -45,7 +45,7 @@ settings = [(dict(start=48), r'start=32 or 64'), (dict(start=1, end=2), 'start m
             (dict(pred='z'), 'use one of x, eps, v, x_eps'), (dict(pred='eps'), 'eps'), (dict(weight='snr+2'), 'use one of truncated_snr, snr'), (dict(model='mlp'), 'use one of auto, patchnet, unet'),
             (dict(model='patchnet', size=17), 'multiple of patch'), (dict(size=0), 'size must be'), (dict(bs=0), 'bs must be'), (dict(epochs=0), 'epochs must be'),
             (dict(samples=1), 'samples must be'), (dict(teacher_steps=0), 'teacher_steps must be'), (dict(lr=0.), 'lr must be'), (dict(stage_lr=float('nan')), 'stage_lr must be'),
-            (dict(ema=1.), r'\[0, 1\)'), (dict(device='abacus'), 'cannot use device'), (dict(conditional=True), 'needs classes'), (dict(resume=True), 'not a run folder')]
+            (dict(ema=1.), r'\[0, 1\)'), (dict(lookahead=1.1), r'lookahead must lie in \[0, 1\], got 1.1'), (dict(device='abacus'), 'cannot use device'), (dict(conditional=True), 'needs classes'), (dict(resume=True), 'not a run folder')]
 
 @pytest.mark.parametrize('wrong, message', settings, ids=lambda o: next(iter(o)) if isinstance(o, dict) else '')
 def test_settings_of_the_main_job(wrong, message, tmp_path):
@@ -59,6 +59,7 @@ calls = {
     'start of student': (lambda: small_learner(denoiser(steps=8)).distill(16, 1), 'distilled for 8 steps'),
     'epochs':           (lambda: small_learner().distill(4, 1, epochs=0), 'epochs must be'),
     'ema':              (lambda: small_learner().distill(4, 1, ema=1.5), r'must lie in \[0, 1\)'),
+    'lookahead':        (lambda: small_learner().distill(4, 1, lookahead=-.1), r'lookahead must lie in \[0, 1\]'),
     'steps 0':          (lambda: ddim_sample(denoiser(), noise, 0), 'steps must be a whole number of at least 1, got 0'),
     'steps -1':         (lambda: ddim_sample(denoiser(), noise, -1), 'steps must be'),
     'steps 1.5':        (lambda: ddim_sample(denoiser(), noise, 1.5), 'steps must be'),

@@ -9,8 +9,8 @@ weights_file = 'model.safetensors'
 
 def test_a_run_leaves_what_is_documented(run):
     made = {f'{o}/{f}' for o in ('teacher', *students.values()) for f in (weights_file, 'config.json')}
-    assert set(contents(run)) == made | {'run.json', 'results.json', 'report.md', 'samples.png', 'fid_by_steps.png'}
-    assert {p.name for p in run.iterdir()} == {'teacher', *students.values(), 'run.json', 'results.json', 'report.md', 'samples.png', 'fid_by_steps.png'}
+    assert set(contents(run)) == made | {'run.json', 'judge.safetensors', 'results.json', 'report.md', 'samples.png', 'fid_by_steps.png'}
+    assert {p.name for p in run.iterdir()} == {'teacher', *students.values(), 'run.json', 'judge.safetensors', 'results.json', 'report.md', 'samples.png', 'fid_by_steps.png'}
     assert load_denoiser(run/'teacher').steps is None
     for steps, name in students.items():
         student = load_denoiser(run/name)
