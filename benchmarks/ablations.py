@@ -15,20 +15,16 @@ def _grid():
     "Every prediction with every weight, for teacher and stages alike; noise cannot be distilled from alpha = 0, nor through a clamp"
     for pred in 'x', 'v', 'x_eps', 'eps':
         for weight in weight_names: # the talk's clip is truncated_snr
-            yield f'{pred}, {weight}', dict(pred=pred, weight=weight, stage_weight=weight, epochs=60, stage_epochs=10, **(dict(schedule='log-SNR ±20', clip=False) if pred == 'eps' else {}))
+            yield f'{pred}, {weight}', dict(pred=pred, weight=weight, stage_weight=weight, epochs=50, stage_epochs=8, **(dict(schedule='log-SNR ±20', clip=False) if pred == 'eps' else {}))
 
 groups = { # name of a group -> name of a variant -> what differs from `base`
     'prediction and weight': dict(_grid()),
-    'stage weight': {weight: dict(stage_weight=weight) for weight in weight_names},
     'lookahead': {f'{share:.0%}': dict(lookahead=share) for share in (0., .25, .5, 1.)},
-    'lookahead for a weak teacher': {f'{share:.0%}': dict(lookahead=share, pred='v', weight='truncated_snr', stage_weight='truncated_snr', epochs=50) for share in (0., .25, .5, 1.)},
     'lookahead after longer training': {f'{share:.0%}': dict(lookahead=share, epochs=150, stage_epochs=80, refine=4) for share in (0., .25)},
     'end of the schedule': {name: dict(schedule=name) for name in ('cosine', 'to alpha 0.1')},
-    'clamp in training': {'with': {}, 'without': dict(clip=False)},
     'average of weights': {'none': {}, 'decay 0.98': dict(ema=0.98), 'decay 0.995': dict(ema=0.995)},
     'ladder': {name: dict(ladder=name) for name in ('halving', 'quartering', 'one jump')},
     'updates a stage': {f'{n} epochs': dict(stage_epochs=n) for n in (5, 10, 20, 40)},
-    'finer first stage': {f'{n} times': dict(refine=n) for n in (1, 2, 8)},
 }
 
 

@@ -19,6 +19,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'progressive_distillation/cli.py'),
                                               'progressive_distillation.cli._draw_fid': ( 'cli.html#_draw_fid',
                                                                                           'progressive_distillation/cli.py'),
+                                              'progressive_distillation.cli._draw_nearest': ( 'cli.html#_draw_nearest',
+                                                                                              'progressive_distillation/cli.py'),
                                               'progressive_distillation.cli._draw_samples': ( 'cli.html#_draw_samples',
                                                                                               'progressive_distillation/cli.py'),
                                               'progressive_distillation.cli._floats': ( 'cli.html#_floats',

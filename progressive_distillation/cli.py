@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 import torch
 from PIL import Image
-from safetensors import safe_open
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file, save_file
+from fastcore.basics import patch
 from fastcore.script import call_parse, is_cli, CliError
 from fastai.torch_core import default_device, set_seed
 from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid
@@ -174,23 +175,33 @@ class _Judging:
         file = run/'judge.safetensors'
         if file.exists():
             judge = FeatureNet(*self.x.shape[1:3], 4 if y is None else int(y.max()) + 1)
-            judge.load_state_dict(load_file(file))
-            with safe_open(file, 'pt') as f: return judge.eval(), float(f.metadata()['accuracy'])
+            try:
+                judge.load_state_dict(load_file(file))
+                with safe_open(file, 'pt') as f: return judge.eval(), float(f.metadata()['accuracy'])
+            except (SafetensorError, RuntimeError, TypeError, KeyError) as e: raise ValueError(f"{file} is damaged or another run's ({str(e).splitlines()[0]}): delete it, and pd_eval --again trains a judge anew") from e
         judge, accuracy = fit_judge(self.x, y, epochs=20 if len(self.x) < 10_000 else 5, seed=s['seed'], device=device)
-        save_file(judge.cpu().state_dict(), file, dict(accuracy=repr(accuracy)))
+        draft = file.with_name(f'.{file.name}')
+        save_file(judge.cpu().state_dict(), draft, dict(accuracy=repr(accuracy)))
+        draft.rename(file)
         return judge, accuracy
-    def figures(self, images):
-        "What is measured of any images: samples, or held-out ones in their place"
-        precision, recall = precision_recall(self.real, images, self.judge.body, k=min(3, len(self.real) - 1, len(images) - 1))
-        return dict(fid=fid(self.real, images, self.judge.body), kid=kid(self.real, images, self.judge.body), precision=precision, recall=recall, sure=confidence(self.judge, images),
-                    nearest=nearest_images(images[:256], self.x)[0].mean().item(), **({} if self.held is None else dict(fid_held=fid(self.held, images, self.judge.body))))
-    def yardsticks(self):
-        "What the judge and the real images are worth themselves"
-        halves, scatter = fid_of_halves(self.real if len(self.real) > 3 else self.x, self.judge.body)
-        return dict(task=self.task, accuracy=self.accuracy, real=len(self.real), samples=len(self.noise), device=str(self.device), fid_of_halves=halves, fid_of_halves_scatter=scatter,
-                    nearest=nearest_images(self.real[:256], self.others if len(self.others) else self.real[256:])[0].mean().item() if len(self.x) > 256 else None,
-                    held=None if self.held is None else dict(self.figures(self.held), images=len(self.held)))
 
+# %% ../nbs/13_cli.ipynb #fig0code
+@patch
+def figures(self:_Judging, images):
+    "What is measured of any images: samples, or held-out ones in their place"
+    precision, recall = precision_recall(self.real, images, self.judge.body, k=min(3, len(self.real) - 1, len(images) - 1))
+    return dict(fid=fid(self.real, images, self.judge.body), kid=kid(self.real, images, self.judge.body), precision=precision, recall=recall, sure=confidence(self.judge, images),
+                nearest=nearest_images(images[:256], self.x)[0].mean().item(), **({} if self.held is None else dict(fid_held=fid(self.held, images, self.judge.body))))
+
+@patch
+def yardsticks(self:_Judging):
+    "What the judge and the real images are worth themselves"
+    halves, scatter = fid_of_halves(self.real if len(self.real) > 3 else self.x, self.judge.body)
+    return dict(task=self.task, accuracy=self.accuracy, real=len(self.real), samples=len(self.noise), device=str(self.device), fid_of_halves=halves, fid_of_halves_scatter=scatter,
+                nearest=nearest_images(self.real[:256], self.others if len(self.others) else self.real[256:])[0].mean().item() if len(self.x) > 256 else None,
+                held=None if self.held is None else dict(self.figures(self.held), images=len(self.held)))
+
+# %% ../nbs/13_cli.ipynb #fig0all
 def _judge_all(judging, samplers):
     "A row of figures for each sampler, and the first images of those worth showing"
     rows, pictures, reference = [], [('real', judging.real[:16])], None
@@ -216,11 +227,22 @@ def measure_run(
     results = dict(judge=judging.yardsticks(), parameters=sum(p.numel() for p in samplers[0][2].parameters()), rows=rows, settings=s)
     _write_json(run/'results.json', results)
     _draw_samples(pictures, run/'samples.png')
+    _draw_nearest(pictures[-1][1], judging.x, run/'nearest.png')
     _draw_fid(results, run/'fid_by_steps.png')
     (run/'report.md').write_text(_report(results))
     return results
 
 # %% ../nbs/13_cli.ipynb #58596a98
+def _draw_nearest(images, x, file):
+    "Samples, and below each the nearest image that was trained on"
+    from matplotlib.figure import Figure
+    fig = Figure(figsize=(9, 1.6), layout='constrained')
+    for ax, label, o in zip(fig.subplots(2), ('samples', 'nearest'), (images, x[nearest_images(images, x)[1]])):
+        ax.imshow(image_grid(o, ncols=16), cmap='gray', vmin=0, vmax=255)
+        ax.set(xticks=[], yticks=[])
+        ax.set_ylabel(label, rotation=0, ha='right', va='center')
+    fig.savefig(file, dpi=120)
+
 def _draw_samples(pictures, file):
     "One labelled row a sampler, a column for each noise"
     from matplotlib.figure import Figure
@@ -276,6 +298,8 @@ def _report(results):
 {results_table(results)}
 
 ![FID by steps](fid_by_steps.png)
+
+![Samples of the last student and the nearest training images](nearest.png)
 
 * The judge is a {c}, right on {j['accuracy']:.1%} of a held-out fifth of the data; FID and KID are taken in its last hidden layer, {j['samples']:,} samples against {j['real']:,} real images, the same noise for all.
 * One random half of these real images against the other has FID {j['fid_of_halves']:.3f} ± {j['fid_of_halves_scatter']:.3f} (mean and standard deviation of 20 halvings): smaller sets score worse, so this is a yardstick and not a bound.{held}

@@ -1,5 +1,5 @@
 "The console commands as real processes: what they leave, and what is left when they are killed"
-import hashlib, inspect, json, re, signal, subprocess, time
+import hashlib, inspect, json, re, shutil, signal, subprocess, time
 from PIL import Image
 from progressive_distillation.all import *
 from conftest import command, contents, shell, short
@@ -9,8 +9,8 @@ weights_file = 'model.safetensors'
 
 def test_a_run_leaves_what_is_documented(run):
     made = {f'{o}/{f}' for o in ('teacher', *students.values()) for f in (weights_file, 'config.json')}
-    assert set(contents(run)) == made | {'run.json', 'judge.safetensors', 'results.json', 'report.md', 'samples.png', 'fid_by_steps.png'}
-    assert {p.name for p in run.iterdir()} == {'teacher', *students.values(), 'run.json', 'judge.safetensors', 'results.json', 'report.md', 'samples.png', 'fid_by_steps.png'}
+    assert set(contents(run)) == made | {'run.json', 'judge.safetensors', 'results.json', 'report.md', 'samples.png', 'nearest.png', 'fid_by_steps.png'}
+    assert {p.name for p in run.iterdir()} == {'teacher', *students.values(), 'run.json', 'judge.safetensors', 'results.json', 'report.md', 'samples.png', 'nearest.png', 'fid_by_steps.png'}
     assert load_denoiser(run/'teacher').steps is None
     for steps, name in students.items():
         student = load_denoiser(run/name)
@@ -103,3 +103,13 @@ def test_killed_and_resumed_is_as_if_never_killed(run, tmp_path):
     results = [json.loads((o/'results.json').read_text())['rows'] for o in (run, out)]
     assert [{**a, 'seconds': 0} for a in results[0]] == [{**b, 'seconds': 0} for b in results[1]]
     assert (out/'samples.png').read_bytes() == (run/'samples.png').read_bytes()
+
+def test_a_damaged_judge_is_named(run, tmp_path):
+    shutil.copytree(run, tmp_path/'run')
+    (tmp_path/'run'/'judge.safetensors').write_bytes(b'not weights')
+    done = shell('pd_eval', tmp_path/'run', '--again')
+    assert done.returncode == 1 and 'judge.safetensors is damaged' in done.stderr and 'Traceback' not in done.stderr
+    (tmp_path/'run'/'judge.safetensors').unlink()
+    assert shell('pd_eval', tmp_path/'run', '--again').returncode == 0
+    judged = [json.loads((o/'results.json').read_text()) for o in (run, tmp_path/'run')]
+    assert judged[0]['judge']['accuracy'] == judged[1]['judge']['accuracy'] and [r['fid'] for r in judged[0]['rows']] == [r['fid'] for r in judged[1]['rows']]
