@@ -135,17 +135,19 @@ def cells_of(module):
     return found
 
 
-def primes(text): return re.sub(r"(?<=\w)''", '\u2033', text) # t'', which would be taken for a quotation mark
+def as_typed(text): return re.sub(r"(?<=\w)''", '\u2033', re.sub(r'(?<![\w`-])(--[a-z][\w-]*)', r'`\1`', text)) # t'' and --option, which would be taken for a quotation mark and a dash
+
+def outside_code(pattern, to, text): return ''.join(o if i % 2 else re.sub(pattern, to, o) for i, o in enumerate(re.split(r'(`[^`]*`)', text)))
 
 def entry(obj, name, level, source):
     "Heading, call, docstring and a table of arguments of a class, function or method"
     from smalldocs import api
     parts = [f"{'#'*level} {name} {{#{name}}}", f'[source]({source}){{.source-link}}']
-    doc = primes(re.sub(r'(?<!\\)([<>])', r'\\\1', api.doc(obj)))
-    if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package)]): doc += f"\n\nA {' and '.join(bases)}."
+    doc = as_typed(outside_code(r'(?<!\\)([<>])', r'\\\1', api.doc(obj)))
+    if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package) and not o.__name__.startswith('_')]): doc += f"\n\nA {' and '.join(bases)}."
     if isclass(obj) and not api.has_init(obj): return [*parts, doc]
     module, docs, call, rows = sys.modules[obj.__module__], api.safe_docments(obj), [], []
-    def row(label, anno, default, said): rows.append([label, '' if anno is api.EMPTY else api.type_text(anno, module), default, primes(said or '')])
+    def row(label, anno, default, said): rows.append([label, '' if anno is api.EMPTY else api.type_text(anno, module), default, as_typed(said or '')])
     for p in signature(obj).parameters.values():
         if p.name in ('self', 'cls'): continue
         stars = {p.VAR_POSITIONAL: '*', p.VAR_KEYWORD: '**'}.get(p.kind, '')
@@ -184,7 +186,7 @@ def api_pages(proc):
             line, parts = getsourcelines(o)[1], entry(o, name, 2, source(getsourcelines(o)[1]))
             for m in api.methods(o) if isclass(o) else []:
                 if api.doc(m): parts += entry(m, m.__qualname__, 3, source(getsourcelines(m)[1]))
-            found.append((line, name, primes(api.summary(o)), parts))
+            found.append((line, name, as_typed(api.summary(o)), parts))
         for name in module.__all__: add(name, api.unwrapped(getattr(module, name)))
         for o in patched.get(module.__name__, []): add(f'Learner.{o.__name__}', o)
         text = '\n\n'.join(p for *_, parts in sorted(found) for p in parts if p)
