@@ -5,6 +5,7 @@ import torch
 from fastcore.script import call_parse
 from fastai.torch_core import set_seed
 from progressive_distillation.all import *
+from progressive_distillation.learner import _seed_everything
 
 ending = math.log(0.01 / 0.99) # log-SNR of a schedule that stops at alpha = 0.1
 schedules = {'cosine': {}, 'to alpha 0.1': dict(logsnr_min=ending), 'log-SNR ±20': dict(logsnr_min=-20, logsnr_max=20)}
@@ -74,8 +75,7 @@ def distil(learn, s, seed):
     first, students = learn.model, []
     try:
         for steps, k, epochs in stages(s):
-            set_seed(seed + steps)
-            learn.dls.train.rng.seed(seed + steps)
+            _seed_everything(learn, seed + steps)
             learn.model = learn.distill_stage(steps, epochs, ema=s['ema'], weight=s['stage_weight'], teacher_steps=k, lookahead=s['lookahead'])
             students.append(learn.model)
     finally: learn.model = first

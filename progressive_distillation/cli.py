@@ -123,10 +123,12 @@ def _train_teacher(learn, out, s):
 # %% ../nbs/13_cli.ipynb #5tud3nt5
 def _student_folder(out, steps): return out/f'student-{steps:02}'
 
+def _compute_dtype(s): return torch.bfloat16 if s.get('bf16') else None # which runs from before there was a choice do not name
+
 def _load(folder, s, device='cpu'):
     "A denoiser of a run, which computes as it did when it was trained"
     denoiser = load_denoiser(folder, device=device)
-    denoiser.compute_dtype = torch.bfloat16 if s.get('bf16') else None
+    denoiser.compute_dtype = _compute_dtype(s)
     return denoiser
 
 def _distill_all(learn, out, s):
@@ -227,22 +229,12 @@ def measure_run(
     results = dict(judge=judging.yardsticks(), parameters=sum(p.numel() for p in samplers[0][2].parameters()), rows=rows, settings=s)
     _write_json(run/'results.json', results)
     _draw_samples(pictures, run/'samples.png')
-    _draw_nearest(pictures[-1][1], judging.x, run/'nearest.png')
+    _draw_samples([('samples', last := pictures[-1][1]), ('nearest', judging.x[nearest_images(last, judging.x)[1]])], run/'nearest.png')
     _draw_fid(results, run/'fid_by_steps.png')
     (run/'report.md').write_text(_report(results))
     return results
 
 # %% ../nbs/13_cli.ipynb #58596a98
-def _draw_nearest(images, x, file):
-    "Samples, and below each the nearest image that was trained on"
-    from matplotlib.figure import Figure
-    fig = Figure(figsize=(9, 1.6), layout='constrained')
-    for ax, label, o in zip(fig.subplots(2), ('samples', 'nearest'), (images, x[nearest_images(images, x)[1]])):
-        ax.imshow(image_grid(o, ncols=16), cmap='gray', vmin=0, vmax=255)
-        ax.set(xticks=[], yticks=[])
-        ax.set_ylabel(label, rotation=0, ha='right', va='center')
-    fig.savefig(file, dpi=120)
-
 def _draw_samples(pictures, file):
     "One labelled row a sampler, a column for each noise"
     from matplotlib.figure import Figure
@@ -357,7 +349,7 @@ def _run_all(s, out, device, fresh):
     if s['conditional'] and y is None: raise ValueError(f"--conditional needs classes: put the images of {s['data']} into one subfolder a class")
     set_seed(s['seed'])
     model = _make_model(s['model'], x.shape[1:], s['pred'], int(y.max()) + 1 if s['conditional'] else 0)
-    denoiser = Denoiser(model, pred=s['pred'], clip=s['clip'], compute_dtype=torch.bfloat16 if s['bf16'] else None)
+    denoiser = Denoiser(model, pred=s['pred'], clip=s['clip'], compute_dtype=_compute_dtype(s))
     learn = diffusion_learner(dls, denoiser, weight=s['weight'], conditional=s['conditional'])
     s['epochs'] = s['epochs'] or math.ceil(1500 / len(dls.train))
     s['stage_epochs'] = s['stage_epochs'] or math.ceil(800 / len(dls.train))
