@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from fastcore.basics import patch
 from fastcore.script import call_parse, is_cli, CliError
 from fastai.torch_core import default_device, set_seed
-from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid
+from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid, _floats
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
 from .learner import diffusion_learner, halvings, make_noise
@@ -47,8 +47,6 @@ def _device(name):
     except (RuntimeError, AssertionError) as e: raise ValueError(f"cannot use device {name!r}: {str(e).splitlines()[0]}. Leave --device out to take the best there is") from e
 
 # %% ../nbs/13_cli.ipynb #e08d82df
-def _floats(x): return x if x.is_floating_point() else x.float() / 127.5 - 1
-
 def _open_data(data, size, bs, device):
     "`DataLoaders` that train on all images, and the images and labels themselves"
     common = dict(bs=bs, device=device)
@@ -131,6 +129,7 @@ def _load(folder, s, device='cpu'):
     denoiser.compute_dtype = _compute_dtype(s)
     return denoiser
 
+# %% ../nbs/13_cli.ipynb #13stages
 def _distill_all(learn, out, s):
     "All students that are not on disk yet, from the last one that is"
     todo = halvings(s['start'], s['end'])
@@ -172,20 +171,23 @@ class _Judging:
         self.held = _floats(dls.valid.tensors[0][:n]) if len(dls.valid_ds) > 1 else None
         self.labels = y[order[torch.arange(n) % len(self.x)]].to(device) if s['conditional'] else None
         self.task = 'rotations' if y is None else 'labels'
-    def _judge(self, run, s, y, device):
-        "Trained on the real images when it is first needed, and kept"
-        file = run/'judge.safetensors'
-        if file.exists():
-            judge = FeatureNet(*self.x.shape[1:3], 4 if y is None else int(y.max()) + 1)
-            try:
-                judge.load_state_dict(load_file(file))
-                with safe_open(file, 'pt') as f: return judge.eval(), float(f.metadata()['accuracy'])
-            except (SafetensorError, RuntimeError, TypeError, KeyError) as e: raise ValueError(f"{file} is damaged or another run's ({str(e).splitlines()[0]}): delete it, and pd_eval --again trains a judge anew") from e
-        judge, accuracy = fit_judge(self.x, y, epochs=20 if len(self.x) < 10_000 else 5, seed=s['seed'], device=device)
-        draft = file.with_name(f'.{file.name}')
-        save_file(judge.cpu().state_dict(), draft, dict(accuracy=repr(accuracy)))
-        draft.rename(file)
-        return judge, accuracy
+
+# %% ../nbs/13_cli.ipynb #13judge
+@patch
+def _judge(self:_Judging, run, s, y, device):
+    "Trained on the real images when it is first needed, and kept"
+    file = run/'judge.safetensors'
+    if file.exists():
+        judge = FeatureNet(*self.x.shape[1:3], 4 if y is None else int(y.max()) + 1)
+        try:
+            judge.load_state_dict(load_file(file))
+            with safe_open(file, 'pt') as f: return judge.eval(), float(f.metadata()['accuracy'])
+        except (SafetensorError, RuntimeError, TypeError, KeyError) as e: raise ValueError(f"{file} is damaged or another run's ({str(e).splitlines()[0]}): delete it, and pd_eval --again trains a judge anew") from e
+    judge, accuracy = fit_judge(self.x, y, epochs=20 if len(self.x) < 10_000 else 5, seed=s['seed'], device=device)
+    draft = file.with_name(f'.{file.name}')
+    save_file(judge.cpu().state_dict(), draft, dict(accuracy=repr(accuracy)))
+    draft.rename(file)
+    return judge, accuracy
 
 # %% ../nbs/13_cli.ipynb #fig0code
 @patch
@@ -302,6 +304,15 @@ def _report(results):
 * Teacher and students saw all the real images, so FID also rewards remembering them.
 """
 
+# %% ../nbs/13_cli.ipynb #13settle
+def _settle(settings):
+    "What `pd_distill` was asked for: settings, folder, device, and whether the run begins"
+    resume, device, out = settings.pop('resume'), _device(settings.pop('device')), settings.pop('out')
+    out = Path(out or f"runs/{Path(settings['data']).name}")
+    if resume: settings |= _read_run(out)
+    elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
+    return settings, out, device, not resume
+
 # %% ../nbs/13_cli.ipynb #12b77463
 @call_parse
 def pd_distill(
@@ -332,12 +343,7 @@ def pd_distill(
 ):
     "Train a teacher on real images, distil it to ever fewer steps, judge all of them, and leave a report"
     settings = dict(locals())
-    with _plain_errors():
-        resume, device, out = settings.pop('resume'), _device(settings.pop('device')), settings.pop('out')
-        out = Path(out or f"runs/{Path(data).name}")
-        if resume: settings |= _read_run(out)
-        elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
-        return _run_all(settings, out, device, fresh=not resume)
+    with _plain_errors(): return _run_all(*_settle(settings))
 
 # %% ../nbs/13_cli.ipynb #6aeb31e5
 def _run_all(s, out, device, fresh):

@@ -54,6 +54,10 @@ def show_grid(
     return show_image(image_grid(images, ncols), cmap='gray', vmin=0, vmax=255, title=title, **kwargs)
 
 # %% ../nbs/06_data.ipynb #8ccc2086
+def _floats(x):
+    "Equation (1) for bytes; floats are in range already"
+    return x.float() if x.is_floating_point() else x.float() / 127.5 - 1
+
 class TensorDataLoader(DataLoader):
     "Batches of images that lie in memory, taken by index; bytes become floats in [-1, 1] on the way"
     def __init__(self,
@@ -71,7 +75,7 @@ class TensorDataLoader(DataLoader):
         for idxs in chunked(samps, self.bs, self.drop_last):
             idxs = torch.as_tensor(idxs)
             x, *y = (o[idxs] for o in self.tensors)
-            yield (x.float() if x.is_floating_point() else x.float() / 127.5 - 1, *y)
+            yield (_floats(x), *y)
     def show_batch(self,
         max_n:int=16, # how many images, >= 1; no more than a batch holds
         **kwargs, # for `show_grid`: `ncols`, `title`, `figsize`

@@ -9,6 +9,7 @@ __all__ = ['Denoiser']
 from contextlib import nullcontext
 import torch
 from torch import nn, Tensor
+from fastcore.basics import patch
 from .schedule import NoiseSchedule, CosineNoiseSchedule
 from .prediction import Prediction, eps_from_x, get_prediction
 
@@ -32,16 +33,6 @@ class Denoiser(nn.Module):
         super().__init__()
         self.compute_dtype = compute_dtype
         self.model, self.schedule, self.pred, self.steps, self.clip = model, schedule or CosineNoiseSchedule(), get_prediction(pred), steps, clip
-    def _run(self, z, t, known, cond):
-        "The model's output in `z`'s dtype, with alpha and sigma at `t`"
-        t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else z.dtype)
-        exact = t.to(torch.promote_types(t.dtype, z.dtype))
-        alpha, sigma = known or (self.schedule.alpha(exact), self.schedule.sigma(exact))
-        with torch.autocast(z.device.type, self.compute_dtype) if self.compute_dtype else nullcontext(): out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
-        expected = (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:])
-        if tuple(out.shape) != expected:
-            raise ValueError(f"the model must answer {tuple(z.shape)} with {expected} for pred={self.pred.name!r}, got {tuple(out.shape)}")
-        return out.to(z.dtype), alpha, sigma
     def forward(self,
         z:Tensor, # noisy images, shape (B, C, H, W)
         t:Tensor, # times in [0, 1], shape (B,), or one number for all; on `z`'s device or on the CPU, which saves a GPU small work
@@ -53,13 +44,28 @@ class Denoiser(nn.Module):
         out, alpha, sigma = self._run(z, t, alpha_sigma, cond if y is None else dict(cond, y=y))
         x_hat = self.pred.to_x(out, z, alpha, sigma)
         return _clamp(x_hat) if self.clip else x_hat
-    def eps(self,
-        z:Tensor, # noisy images, shape (B, C, H, W)
-        t:Tensor, # times in (0, 1], shape (B,), or one number for all
-        **cond, # conditioning that is handed to the model
-    )->Tensor: # ε̂, shape (B, C, H, W)
-        "The noise that the network sees in `z`"
-        out, alpha, sigma = self._run(z, t, None, cond)
-        if not self.clip: return self.pred.to_eps(out, z, alpha, sigma)
-        return eps_from_x(_clamp(self.pred.to_x(out, z, alpha, sigma)), z, alpha, sigma)
     def extra_repr(self): return f"schedule={self.schedule}, pred={self.pred.name!r}, steps={self.steps}, clip={self.clip}" + (f", compute_dtype={self.compute_dtype}" if self.compute_dtype else '')
+
+# %% ../nbs/03b_denoiser.ipynb #03brun
+@patch
+def _run(self:Denoiser, z, t, known, cond):
+    "The model's output in `z`'s dtype, with alpha and sigma at `t`"
+    t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else z.dtype)
+    exact = t.to(torch.promote_types(t.dtype, z.dtype))
+    alpha, sigma = known or (self.schedule.alpha(exact), self.schedule.sigma(exact))
+    with torch.autocast(z.device.type, self.compute_dtype) if self.compute_dtype else nullcontext(): out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
+    expected = (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:])
+    if tuple(out.shape) != expected:
+        raise ValueError(f"the model must answer {tuple(z.shape)} with {expected} for pred={self.pred.name!r}, got {tuple(out.shape)}")
+    return out.to(z.dtype), alpha, sigma
+
+@patch
+def eps(self:Denoiser,
+    z:Tensor, # noisy images, shape (B, C, H, W)
+    t:Tensor, # times in (0, 1], shape (B,), or one number for all
+    **cond, # conditioning that is handed to the model
+)->Tensor: # ε̂, shape (B, C, H, W)
+    "The noise that the network sees in `z`"
+    out, alpha, sigma = self._run(z, t, None, cond)
+    if not self.clip: return self.pred.to_eps(out, z, alpha, sigma)
+    return eps_from_x(_clamp(self.pred.to_x(out, z, alpha, sigma)), z, alpha, sigma)

@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable
 import matplotlib.pyplot as plt
 from PIL import Image
+from fastcore.basics import patch
 
 # %% ../nbs/14_explorer.ipynb #aff55822
 def _words(fig):
@@ -115,20 +116,27 @@ class Explorer:
         self.start = {k: (start or {}).get(k, v[0]) for k, v in controls.items()}
         for k, v in self.start.items():
             if v not in controls[k]: raise ValueError(f"start of {k} must be one of its values, {', '.join(map(_label, controls[k]))}, got {v!r}")
-    def page(self)->str: # HTML that moves by itself
-        "Every position drawn, in one piece of HTML"
-        return _page(self.draw, self.controls, self.start, self.names)
-    def widget(self): # an `ipywidgets.VBox`; its `children` are the controls and, last, the picture
-        "Controls that draw when they are moved; needs ipywidgets"
-        from ipywidgets import HTML, Dropdown, Layout, SelectionSlider, VBox
-        def control(k, v): return (SelectionSlider if _are_numbers(v) else Dropdown)(options=[(_label(o), o) for o in v], value=self.start[k], description=self.names[k],
-                                                                                     style=dict(description_width='7rem'), layout=Layout(width='auto', max_width='46rem'))
-        controls = {k: control(k, v) for k, v in self.controls.items()}
-        picture = HTML()
-        def redraw(change=None): picture.value = _img(*_frame(self.draw(**{k: o.value for k, o in controls.items()})), 'png')
-        for o in controls.values(): o.observe(redraw, 'value')
-        redraw()
-        return VBox([*controls.values(), picture])
-    def _ipython_display_(self):
-        from IPython.display import HTML, display
-        display(HTML(self.page()) if os.environ.get('SAVING_OUTPUTS') else self.widget())
+
+# %% ../nbs/14_explorer.ipynb #14shown
+@patch
+def page(self:Explorer)->str: # HTML that moves by itself
+    "Every position drawn, in one piece of HTML"
+    return _page(self.draw, self.controls, self.start, self.names)
+
+@patch
+def widget(self:Explorer): # an `ipywidgets.VBox`; its `children` are the controls and, last, the picture
+    "Controls that draw when they are moved; needs ipywidgets"
+    from ipywidgets import HTML, Dropdown, Layout, SelectionSlider, VBox
+    def control(k, v): return (SelectionSlider if _are_numbers(v) else Dropdown)(options=[(_label(o), o) for o in v], value=self.start[k], description=self.names[k],
+                                                                                 style=dict(description_width='7rem'), layout=Layout(width='auto', max_width='46rem'))
+    controls = {k: control(k, v) for k, v in self.controls.items()}
+    picture = HTML()
+    def redraw(change=None): picture.value = _img(*_frame(self.draw(**{k: o.value for k, o in controls.items()})), 'png')
+    for o in controls.values(): o.observe(redraw, 'value')
+    redraw()
+    return VBox([*controls.values(), picture])
+
+@patch
+def _ipython_display_(self:Explorer):
+    from IPython.display import HTML, display
+    display(HTML(self.page()) if os.environ.get('SAVING_OUTPUTS') else self.widget())

@@ -312,6 +312,7 @@ def levels(self:DistillationCallback,
     alpha, sigma = self.plan[rows, 0, 1:3].to(t.dtype).unbind(1)
     return alpha, sigma, self.weight(t) if self.weights is None else self.weights[rows].to(t.dtype)
 
+# %% ../nbs/09_distillation.ipynb #09target
 @patch
 def make_target(self:DistillationCallback,
     x:Tensor, # clean images, which the target has no need of
@@ -371,6 +372,12 @@ def _seed_everything(learn, seed):
     set_seed(seed)
     if hasattr(learn.dls.train, 'rng'): learn.dls.train.rng.seed(seed)
 
+def _record(learn, student, updates, seconds, metrics):
+    "What is worth remembering of a stage"
+    record = dict(steps=student.steps, updates=updates, train_loss=learn.recorder.smooth_loss.value.item(), seconds=seconds, **{m.__name__: float(m(student)) for m in L(metrics)})
+    if learn.recorder.values and len(learn.dls.valid): record['valid_loss'] = learn.recorder.values[-1][-1]
+    return record
+
 # %% ../nbs/09_distillation.ipynb #c02d7d56
 @patch
 def distill(self:Learner,
@@ -399,12 +406,9 @@ def distill(self:Learner,
             began, n = time.perf_counter(), math.ceil(epochs * (extra if steps <= 2 else 1))
             label = f"stage {stage} of {len(todo)} ({steps} step{'s' * (steps > 1)})"
             student = self.distill_stage(steps, n, lr, ema, weight, 2 * refine if stage == 1 else 2, lookahead, label, cbs)
-            record = dict(stage=stage, steps=steps, updates=n * len(self.dls.train), train_loss=self.recorder.smooth_loss.value.item(),
-                          seconds=time.perf_counter() - began, **{m.__name__: float(m(student)) for m in L(metrics)})
-            if self.recorder.values and len(self.dls.valid): record['valid_loss'] = self.recorder.values[-1][-1]
             self.students.append(student)
-            self.records.append(record)
-            if after_stage: after_stage(student, record)
+            self.records.append(dict(stage=stage, **_record(self, student, n * len(self.dls.train), time.perf_counter() - began, metrics)))
+            if after_stage: after_stage(student, self.records[-1])
             self.model = student
     finally: self.model = first
     return self.students

@@ -9,6 +9,7 @@ __all__ = ['predictions', 'x_from_eps', 'eps_from_x', 'v_from_x_eps', 'x_from_v'
 # %% ../nbs/03_prediction.ipynb #6e344cd1
 import torch
 from torch import Tensor
+from fastcore.basics import patch
 
 # %% ../nbs/03_prediction.ipynb #85d7869d
 def _like(coef, z):
@@ -71,25 +72,30 @@ class Prediction:
     )->Tensor: # x̂, same shape as `z`
         "x̂ from the network's output `out` at the noisy image `z`"
         raise NotImplementedError
-    def to_eps(self,
-        out:Tensor, # what the network put out, shape (B, channels(C), H, W)
-        z:Tensor, # the noisy image it was shown, shape (B, C, H, W)
-        alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `z`
-        sigma:Tensor, # noise amplitude, likewise
-    )->Tensor: # ε̂, same shape as `z`
-        "ε̂ from the network's output `out` at the noisy image `z`"
-        return eps_from_x(self.to_x(out, z, alpha, sigma), z, alpha, sigma)
-    def target(self,
-        x:Tensor, # clean image in [-1, 1], shape (B, C, H, W)
-        eps:Tensor, # the noise in it, same shape
-        alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `x`
-        sigma:Tensor, # noise amplitude, likewise
-    )->Tensor: # shape (B, channels(C), H, W)
-        "The output of a perfect network that knew `x` and `eps`"
-        raise NotImplementedError
     def __repr__(self): return f"{type(self).__name__}()"
     def __eq__(self, other): return type(self) is type(other)
     def __hash__(self): return hash(type(self))
+
+# %% ../nbs/03_prediction.ipynb #03other
+@patch
+def to_eps(self:Prediction,
+    out:Tensor, # what the network put out, shape (B, channels(C), H, W)
+    z:Tensor, # the noisy image it was shown, shape (B, C, H, W)
+    alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `z`
+    sigma:Tensor, # noise amplitude, likewise
+)->Tensor: # ε̂, same shape as `z`
+    "ε̂ from the network's output `out` at the noisy image `z`"
+    return eps_from_x(self.to_x(out, z, alpha, sigma), z, alpha, sigma)
+
+@patch
+def target(self:Prediction,
+    x:Tensor, # clean image in [-1, 1], shape (B, C, H, W)
+    eps:Tensor, # the noise in it, same shape
+    alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `x`
+    sigma:Tensor, # noise amplitude, likewise
+)->Tensor: # shape (B, channels(C), H, W)
+    "The output of a perfect network that knew `x` and `eps`"
+    raise NotImplementedError
 
 # %% ../nbs/03_prediction.ipynb #5b02d6e0
 class XPred(Prediction):

@@ -10,6 +10,7 @@ import math
 from numbers import Integral
 import torch
 from torch import Tensor
+from fastcore.basics import patch
 
 # %% ../nbs/02_schedule.ipynb #d5f5afa4
 def _check_whole(**named):
@@ -41,27 +42,34 @@ class NoiseSchedule:
         "Noise amplitude at `t`, what variance preservation leaves for it"
         alpha = self.alpha(t)
         return ((1 - alpha) * (1 + alpha)).sqrt()
-    def alpha_bar(self,
-        t:Tensor, # times in [0, 1], any shape
-    )->Tensor: # `alpha²`, the cumulative product of DDPM
-        "Signal variance at `t`"
-        return self.alpha(t)**2
-    def snr(self,
-        t:Tensor, # times in [0, 1], any shape
-    )->Tensor: # `alpha²/sigma²`, in [0, inf]
-        "Signal-to-noise ratio at `t`: infinite where the image is clean"
-        return (self.alpha(t) / self.sigma(t))**2
-    def logsnr(self,
-        t:Tensor, # times in [0, 1], any shape
-    )->Tensor: # λ = log(alpha²/sigma²), in [-inf, inf]
-        "Log signal-to-noise ratio at `t`"
-        return 2 * (self.alpha(t).log() - self.sigma(t).log())
     def config(self)->dict: # keyword arguments that make this schedule again, JSON types only
         "How to rebuild it"
         return {}
     def __eq__(self, other): return type(self) is type(other) and self.config() == other.config()
     def __hash__(self): return hash((type(self), str(self.config())))
     def __repr__(self): return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k,v in self.config().items())})"
+
+# %% ../nbs/02_schedule.ipynb #02levels
+@patch
+def alpha_bar(self:NoiseSchedule,
+    t:Tensor, # times in [0, 1], any shape
+)->Tensor: # `alpha²`, the cumulative product of DDPM
+    "Signal variance at `t`"
+    return self.alpha(t)**2
+
+@patch
+def snr(self:NoiseSchedule,
+    t:Tensor, # times in [0, 1], any shape
+)->Tensor: # `alpha²/sigma²`, in [0, inf]
+    "Signal-to-noise ratio at `t`: infinite where the image is clean"
+    return (self.alpha(t) / self.sigma(t))**2
+
+@patch
+def logsnr(self:NoiseSchedule,
+    t:Tensor, # times in [0, 1], any shape
+)->Tensor: # λ = log(alpha²/sigma²), in [-inf, inf]
+    "Log signal-to-noise ratio at `t`"
+    return 2 * (self.alpha(t).log() - self.sigma(t).log())
 
 # %% ../nbs/02_schedule.ipynb #162bb858
 class _Arc(NoiseSchedule):
@@ -102,27 +110,6 @@ class BetaSchedule(_Arc):
         self.alphas_cumprod = bar
         alpha, sigma = falling.sqrt(), (1 - falling).sqrt()
         self._knots_from_clean, self._knots_from_noise = torch.atan2(sigma, alpha), torch.atan2(alpha, sigma)
-    @classmethod
-    def from_alphas_cumprod(cls,
-        a, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
-        zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0 (Lin et al. 2023, arXiv 2305.08891, Algorithm 1)
-    ):
-        "From the array that every DDPM-style scheduler carries"
-        bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
-        if zero_terminal_snr:
-            alpha = bar.sqrt()
-            bar = ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1]))**2
-        return cls(bar)
-    @classmethod
-    def linear(cls,
-        steps:int=1000, # number of train timesteps T, >= 2
-        beta_start:float=1e-4, # first beta
-        beta_end:float=0.02, # last beta
-        zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0
-    ):
-        "DDPM's own betas, evenly spaced (Ho et al. 2020, section 4)"
-        betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
-        return cls.from_alphas_cumprod((1 - betas).cumprod(0), zero_terminal_snr)
     def _interpolate(self, knots, t):
         knots = knots.to(t.device)
         place = t.double() * (len(knots) - 1)
@@ -132,3 +119,27 @@ class BetaSchedule(_Arc):
     def _from_clean(self, t): return self._interpolate(self._knots_from_clean, t)
     def config(self): return dict(alphas_cumprod=self.alphas_cumprod.tolist())
     def __repr__(self): return f"BetaSchedule(T={len(self.alphas_cumprod)}, alpha(1)={self.alphas_cumprod[-1].sqrt():.4g})"
+
+# %% ../nbs/02_schedule.ipynb #02made
+@patch(cls_method=True)
+def from_alphas_cumprod(cls:BetaSchedule,
+    a, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
+    zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0 (Lin et al. 2023, arXiv 2305.08891, Algorithm 1)
+):
+    "From the array that every DDPM-style scheduler carries"
+    bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
+    if zero_terminal_snr:
+        alpha = bar.sqrt()
+        bar = ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1]))**2
+    return cls(bar)
+
+@patch(cls_method=True)
+def linear(cls:BetaSchedule,
+    steps:int=1000, # number of train timesteps T, >= 2
+    beta_start:float=1e-4, # first beta
+    beta_end:float=0.02, # last beta
+    zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0
+):
+    "DDPM's own betas, evenly spaced (Ho et al. 2020, section 4)"
+    betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
+    return cls.from_alphas_cumprod((1 - betas).cumprod(0), zero_terminal_snr)

@@ -24,13 +24,6 @@ class TimeEmbedding(nn.Module):
         self.frequencies = frequencies
         self.layers = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
         self.classes = nn.Embedding(classes, width) if classes else None
-    def waves(self,
-        t:Tensor, # times in [0, 1], shape (B,)
-    )->Tensor: # sines, then cosines, in [-1, 1], shape (B, 2 * frequencies)
-        "Equation (1), in float32 whatever the network's dtype"
-        if t.ndim != 1: raise ValueError(f"t must have shape (B,), one time for each image, got {tuple(t.shape)}")
-        angle = t[:, None].float() * (math.pi/4 * 2**(torch.arange(self.frequencies, device=t.device) / 2))
-        return torch.cat([angle.sin(), angle.cos()], 1)
     def forward(self,
         t:Tensor, # times in [0, 1], shape (B,)
         y:Tensor|None=None, # class numbers in [0, classes), shape (B,); needed if there are classes
@@ -40,11 +33,23 @@ class TimeEmbedding(nn.Module):
         emb = self.layers(self.waves(t).to(self.layers[0].weight.dtype))
         if self.classes is not None or y is not None: emb = emb + self._of_class(y)
         return F.silu(emb)
-    def _of_class(self, y):
-        if y is None: raise ValueError(f"this network was made with {len(self.classes.weight)} classes: pass y, one class number for each image")
-        if self.classes is None: raise ValueError("this network was made without classes: pass classes=… when you make it, or no y")
-        try: return self.classes(y)
-        except IndexError as e: raise ValueError(f"class numbers must lie in 0 … {len(self.classes.weight) - 1}, got {y.min()} … {y.max()}") from e
+
+# %% ../nbs/07_unet.ipynb #07waves
+@patch
+def waves(self:TimeEmbedding,
+    t:Tensor, # times in [0, 1], shape (B,)
+)->Tensor: # sines, then cosines, in [-1, 1], shape (B, 2 * frequencies)
+    "Equation (1), in float32 whatever the network's dtype"
+    if t.ndim != 1: raise ValueError(f"t must have shape (B,), one time for each image, got {tuple(t.shape)}")
+    angle = t[:, None].float() * (math.pi/4 * 2**(torch.arange(self.frequencies, device=t.device) / 2))
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+@patch
+def _of_class(self:TimeEmbedding, y):
+    if y is None: raise ValueError(f"this network was made with {len(self.classes.weight)} classes: pass y, one class number for each image")
+    if self.classes is None: raise ValueError("this network was made without classes: pass classes=… when you make it, or no y")
+    try: return self.classes(y)
+    except IndexError as e: raise ValueError(f"class numbers must lie in 0 … {len(self.classes.weight) - 1}, got {y.min()} … {y.max()}") from e
 
 # %% ../nbs/07_unet.ipynb #a8b4e259
 def _norm(c):

@@ -220,15 +220,15 @@ def hanging(code):
     for line in inner.split('\n'):
         text = html.unescape(re.sub('<[^>]*>', '', line))
         lines.append(f'<span class="line" style="--hang: {min(len(text) - len(text.lstrip()) + 4, 20)}ch">{line}</span>' if len(text) > 40 else line)
-    if begin.endswith('<code>') and len(lines) > 2 and max(map(len, inner.split('\n'))) < 120: begin = begin.replace('<code>', '<code class="columns">')
+    if begin.endswith('<code>') and len(re.findall(r'^\||\S {2,}\S', inner, re.M)) > 1 and max(map(len, inner.split('\n'))) < 120: begin = begin.replace('<code>', '<code class="columns">')
     return begin + '\n'.join(lines) + end
 
 
 def wide(figure):
-    "A picture of several panels, which a phone shows at a size that can be read, in a box that scrolls"
+    "A picture seven inches wide or more, which a phone shows at a size that can be read, in a box that scrolls"
     head = base64.b64decode(figure[2][:32])
-    width, height = (int.from_bytes(head[i:i+4], 'big') for i in (16, 20)) # as a PNG says it
-    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if width > 720 and width > 1.9*height else figure[0]
+    width = int.from_bytes(head[16:20], 'big') # as a PNG says it
+    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if width > 700 else figure[0]
 
 
 def finish(file, site):
@@ -244,6 +244,7 @@ def finish(file, site):
         (r'(<pre[^>]*><code[^>]*>)(.*?)(</code></pre>)', hanging),
         (r'([(\u2018\u201c]*)(<span class="math inline">[^<]*</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0]),
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
+        (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'([._])(?=\w)', r'\1<wbr>', m[0])), # where a long name may break
         ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
         ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">')]

@@ -29,6 +29,13 @@ def test_nothing_is_loaded_before_the_button(browser, address):
     page.close()
     assert not [o for o in asked if o.endswith(('.wasm', '.onnx'))]
 
+def test_the_noise_is_shown_first(page):
+    pictures = [page.evaluate('id => document.getElementById(id).toDataURL()', f'live-{who}-picture') for who in ('teacher', 'student')]
+    assert pictures[0] == pictures[1] and page.get_attribute('#live-student-picture', 'aria-label') == 'the noise that the student starts from'
+    page.fill('#live-seed', '7')
+    page.dispatch_event('#live-seed', 'change')
+    assert page.evaluate('document.getElementById("live-teacher-picture").toDataURL()') != pictures[0]
+
 def test_the_button_draws_digits(page):
     page.fill('#live-seed', '1')
     first = press(page)

@@ -45,7 +45,7 @@ def seen(screens, address, axe):
             cut: [...document.querySelectorAll('main *')].filter(o => o.getBoundingClientRect().right > innerWidth + 1).filter(o => {
                 for (let box = o.parentElement; box.tagName !== 'MAIN'; box = box.parentElement) if (/auto|scroll|hidden/.test(getComputedStyle(box).overflowX)) return false;
                 return true }).map(o => o.outerHTML.slice(0, 80)),
-            pushed: [...document.querySelectorAll(innerWidth < 500 ? 'pre' : 'pre, .math.display')].filter(o => o.scrollWidth > o.clientWidth + 1 && !o.querySelector('.columns')).map(o => o.textContent.slice(0, 80)), maths: document.querySelectorAll('.math').length,
+            pushed: [...document.querySelectorAll('pre, .math.display')].filter(o => o.scrollWidth > o.clientWidth + 1 && !o.querySelector('.columns')).map(o => o.textContent.slice(0, 80)), maths: document.querySelectorAll('.math').length,
             plain: [...document.querySelectorAll('.math')].filter(o => !o.querySelector('.katex')).map(o => o.textContent), wrong: [...document.querySelectorAll('.katex-error')].map(o => o.title),
             text: (o => { o.querySelectorAll('pre, code, script, .katex').forEach(e => e.remove()); return o.textContent })(document.querySelector('main').cloneNode(true))})''')
         page.add_script_tag(path=axe)

@@ -71,13 +71,25 @@ function draw(canvas, images, [, h, w], columns) {
 
 const time = ms => ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en');
 
+const count = () => Number($('live-count').value), seed = () => Number($('live-seed').value);
+
+// Before the first press, and whenever other noise is chosen: what both will start from
+function showNoise() {
+  const noise = makeNoise(count() * 64, seed());
+  for (const side of ['student', 'teacher']) {
+    draw($(`live-${side}-picture`), noise, [1, 8, 8], Math.sqrt(count()));
+    $(`live-${side}-picture`).setAttribute('aria-label', `the noise that the ${side} starts from`);
+    $(`live-${side}-words`).textContent = `${side}: noise so far`;
+  }
+}
+
 async function sample() {
   const button = $('live-sample'), status = $('live-status');
   button.disabled = true;
   try {
     status.textContent = 'Fetching the runtime and three networks …';
     const { recipe } = await ready();
-    const n = Number($('live-count').value), pixels = recipe.shape.reduce((a, b) => a * b), noise = makeNoise(n * pixels, Number($('live-seed').value));
+    const n = count(), pixels = recipe.shape.reduce((a, b) => a * b), noise = makeNoise(n * pixels, seed());
     const teacherSteps = Number($('live-steps').value), studentSteps = Number($('live-student').value);
     const student = `student-${String(studentSteps).padStart(2, '0')}`, times = {};
     await walk(student, studentSteps, noise); // the first call of a session is slow
@@ -98,6 +110,8 @@ async function sample() {
   }
 }
 
+for (const name of ['live-count', 'live-seed']) $(name).addEventListener('change', showNoise);
 $('live-sample').addEventListener('click', sample);
 $('live-new').addEventListener('click', () => { $('live-seed').value = Math.floor(Math.random() * 1e6); sample(); });
+showNoise();
 window.liveSample = async (name, steps, noise) => Array.from((await walk(name, steps, noise)).images);
