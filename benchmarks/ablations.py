@@ -25,6 +25,8 @@ groups = { # name of a group -> name of a variant -> what differs from `base`
     'end of the schedule': {name: dict(schedule=name) for name in ('cosine', 'to alpha 0.1')},
     'average of weights': {'none': {}, 'decay 0.98': dict(ema=0.98), 'decay 0.995': dict(ema=0.995)},
     'ladder': {name: dict(ladder=name) for name in ('halving', 'quartering', 'one jump')},
+    'first stage': {'2 teacher steps': {}, '4': dict(refine=2), '8': dict(refine=4)},
+    'clamp': {'in training': {}, 'in sampling alone': dict(clip=False)},
     'updates a stage': {f'{n} epochs': dict(stage_epochs=n) for n in (5, 10, 20)},
 }
 

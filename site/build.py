@@ -213,6 +213,8 @@ find_root = """<script>
 })();
 </script>"""
 
+goes_on = """<script>for (const o of document.querySelectorAll('.sd-table, .cell-output pre')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 8);</script>""" # what a phone cuts off says so
+
 def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
     begin, inner, end = code.groups()
@@ -244,10 +246,12 @@ def finish(file, site):
         (r'(<pre[^>]*><code[^>]*>)(.*?)(</code></pre>)', hanging),
         (r'([(\u2018\u201c]*)(<span class="math inline">[^<]*</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0]),
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
+        ('<p>(?=<img [^>]*samples.png)', '<p tabindex="0">'), # which scrolls on a phone
         (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'([._])(?=\w)', r'\1<wbr>', m[0])), # where a long name may break
         ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
         ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">')]
+    changes.append(('</body>', goes_on + '</body>'))
     if has_notebook: changes.append(('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download))
     if file.name == '404.html': changes.append(('(<head><meta charset="utf-8">)', lambda m: m[1] + find_root))
     replace(file, *changes)
