@@ -213,7 +213,7 @@ find_root = """<script>
 })();
 </script>"""
 
-goes_on = """<script>for (const o of document.querySelectorAll('.sd-table, .cell-output pre')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 8);</script>""" # what a phone cuts off says so
+goes_on = """<script>for (const o of document.querySelectorAll('.sd-table, .cell-output pre')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1);</script>""" # what a phone cuts off says so
 
 def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
