@@ -213,7 +213,17 @@ find_root = """<script>
 })();
 </script>"""
 
-goes_on = """<script>for (const o of document.querySelectorAll('.sd-table, .cell-output pre')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1);</script>""" # what a phone cuts off says so
+on_phones = r"""<script>
+for (const o of document.querySelectorAll('.sd-table, .cell-output pre')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1); // what is cut off says so
+for (const table of document.querySelectorAll('.sd-table > table')) { // cells that stand one below the other keep the heads of their columns
+  const heads = [...table.tHead.rows[0].cells].map(o => o.textContent.replace(/\\[()]/g, '').trim());
+  for (const row of table.tBodies[0].rows) [...row.cells].forEach((o, i) => { o.dataset.head = heads[i] });
+}
+</script>"""
+
+def breakable(line):
+    "A line of code in HTML that may go on below behind a bracket, a comma, an equals sign or the dot of a name"
+    return re.sub(r'(<[^>]*>)|([(\[](?!\))|[,=]|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
 
 def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
@@ -221,7 +231,8 @@ def hanging(code):
     inner, lines = re.sub(r'<span class="(\w+)">([^<]*\n[^<]*)</span>', lambda m: '\n'.join(f'<span class="{m[1]}">{o}</span>' for o in m[2].split('\n')), inner), []
     for line in inner.split('\n'):
         text = html.unescape(re.sub('<[^>]*>', '', line))
-        lines.append(f'<span class="line" style="--hang: {min(len(text) - len(text.lstrip()) + 4, 20)}ch">{line}</span>' if len(text) > 40 else line)
+        if len(text) > 40: line = f'<span class="line" style="--hang: {min(len(text) - len(text.lstrip()) + 4, 20)}ch">{breakable(line)}</span>'
+        lines.append(line)
     if begin.endswith('<code>') and len(re.findall(r'^\||\S {2,}\S', inner, re.M)) > 1 and max(map(len, inner.split('\n'))) < 120: begin = begin.replace('<code>', '<code class="columns">')
     return begin + '\n'.join(lines) + end
 
@@ -251,7 +262,7 @@ def finish(file, site):
         ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
         ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">')]
-    changes.append(('</body>', goes_on + '</body>'))
+    changes.append(('</body>', lambda m: on_phones + m[0]))
     if has_notebook: changes.append(('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download))
     if file.name == '404.html': changes.append(('(<head><meta charset="utf-8">)', lambda m: m[1] + find_root))
     replace(file, *changes)

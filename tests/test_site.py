@@ -46,6 +46,7 @@ def seen(screens, address, axe):
                 for (let box = o.parentElement; box.tagName !== 'MAIN'; box = box.parentElement) if (/auto|scroll|hidden/.test(getComputedStyle(box).overflowX)) return false;
                 return true }).map(o => o.outerHTML.slice(0, 80)),
             pushed: [...document.querySelectorAll('pre, .math.display')].filter(o => o.scrollWidth > o.clientWidth + 1 && !o.querySelector('.columns')).map(o => o.textContent.slice(0, 80)), maths: document.querySelectorAll('.math').length,
+            silent: [...document.querySelectorAll('.sd-table, .cell-output pre')].filter(o => o.scrollWidth > o.clientWidth + 1 && !o.classList.contains('goes-on')).map(o => o.textContent.slice(0, 80)),
             plain: [...document.querySelectorAll('.math')].filter(o => !o.querySelector('.katex')).map(o => o.textContent), wrong: [...document.querySelectorAll('.katex-error')].map(o => o.title),
             text: (o => { o.querySelectorAll('pre, code, script, .katex').forEach(e => e.remove()); return o.textContent })(document.querySelector('main').cloneNode(true))})''')
         page.add_script_tag(path=axe)
@@ -101,6 +102,7 @@ def test_fits_a_phone_in_the_dark(seen, name):
 @each_page
 def test_code_and_equations_are_read_without_pushing_them_aside(seen, name):
     for screen in 'desktop', 'phone': assert seen(name, screen)['pushed'] == []
+    assert seen(name, 'phone')['silent'] == [], 'a table or output is cut off and does not say so'
 
 @each_page
 def test_is_light_to_carry_and_holds_no_leftovers(site, name):
