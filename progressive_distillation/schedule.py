@@ -110,36 +110,40 @@ class BetaSchedule(_Arc):
         self.alphas_cumprod = bar
         alpha, sigma = falling.sqrt(), (1 - falling).sqrt()
         self._knots_from_clean, self._knots_from_noise = torch.atan2(sigma, alpha), torch.atan2(alpha, sigma)
-    def _interpolate(self, knots, t):
-        knots = knots.to(t.device)
-        place = t.double() * (len(knots) - 1)
-        k = place.floor().long().clamp(max=len(knots) - 2)
-        return torch.lerp(knots[k], knots[k + 1], place - k)
-    def _from_noise(self, t): return self._interpolate(self._knots_from_noise, t)
-    def _from_clean(self, t): return self._interpolate(self._knots_from_clean, t)
+    @classmethod
+    def from_alphas_cumprod(cls,
+        a, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
+        zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0 (Lin et al. 2023, arXiv 2305.08891, Algorithm 1)
+    ):
+        "From the array that every DDPM-style scheduler carries"
+        bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
+        if zero_terminal_snr:
+            alpha = bar.sqrt()
+            bar = ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1]))**2
+        return cls(bar)
+    @classmethod
+    def linear(cls,
+        steps:int=1000, # number of train timesteps T, >= 2
+        beta_start:float=1e-4, # first beta
+        beta_end:float=0.02, # last beta
+        zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0
+    ):
+        "DDPM's own betas, evenly spaced (Ho et al. 2020, section 4)"
+        betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
+        return cls.from_alphas_cumprod((1 - betas).cumprod(0), zero_terminal_snr)
     def config(self): return dict(alphas_cumprod=self.alphas_cumprod.tolist())
     def __repr__(self): return f"BetaSchedule(T={len(self.alphas_cumprod)}, alpha(1)={self.alphas_cumprod[-1].sqrt():.4g})"
 
 # %% ../nbs/02_schedule.ipynb #02made
-@patch(cls_method=True)
-def from_alphas_cumprod(cls:BetaSchedule,
-    a, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
-    zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0 (Lin et al. 2023, arXiv 2305.08891, Algorithm 1)
-):
-    "From the array that every DDPM-style scheduler carries"
-    bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
-    if zero_terminal_snr:
-        alpha = bar.sqrt()
-        bar = ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1]))**2
-    return cls(bar)
+@patch
+def _interpolate(self:BetaSchedule, knots, t):
+    knots = knots.to(t.device)
+    place = t.double() * (len(knots) - 1)
+    k = place.floor().long().clamp(max=len(knots) - 2)
+    return torch.lerp(knots[k], knots[k + 1], place - k)
 
-@patch(cls_method=True)
-def linear(cls:BetaSchedule,
-    steps:int=1000, # number of train timesteps T, >= 2
-    beta_start:float=1e-4, # first beta
-    beta_end:float=0.02, # last beta
-    zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0
-):
-    "DDPM's own betas, evenly spaced (Ho et al. 2020, section 4)"
-    betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
-    return cls.from_alphas_cumprod((1 - betas).cumprod(0), zero_terminal_snr)
+@patch
+def _from_noise(self:BetaSchedule, t): return self._interpolate(self._knots_from_noise, t)
+
+@patch
+def _from_clean(self:BetaSchedule, t): return self._interpolate(self._knots_from_clean, t)

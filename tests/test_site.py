@@ -202,6 +202,8 @@ def test_reference_describes_every_public_name(site, name):
     module = importlib.import_module(f'progressive_distillation.{name}')
     described = Links((site/'api'/f'{name}.html').read_text()).places
     assert set(module.__all__) <= described
+    for o in map(vars(module).get, module.__all__):
+        if isinstance(o, type): assert {f'{o.__name__}.{n}' for n in vars(o) if n[0] != '_' and callable(getattr(o, n)) and getattr(o, n).__doc__} <= described
     assert name != 'learner' or {'Learner.distill', 'Learner.sample', 'Learner.show_samples'} <= described
 
 @pytest.mark.parametrize('name', modules)
