@@ -93,11 +93,15 @@ def _read_run(run):
     try: return dict(json.loads(file.read_text()))
     except (ValueError, TypeError) as e: raise ValueError(f"{file} is not valid JSON, so the settings of this run are lost: {e}") from e
 
-def _write_json(file, what):
-    "Whole or not at all"
+@contextmanager
+def _whole(file):
+    "Where to write what is to become `file`: whole or not at all"
     draft = file.with_name(f'.{file.name}')
-    draft.write_text(json.dumps(what, indent=1) + '\n')
+    yield draft
     draft.rename(file)
+
+def _write_json(file, what):
+    with _whole(file) as draft: draft.write_text(json.dumps(what, indent=1) + '\n')
 
 # %% ../nbs/13_cli.ipynb #2ccf8dd8
 def _save_last_good(denoiser, folder):
@@ -184,9 +188,7 @@ def _judge(self:_Judging, run, s, y, device):
             with safe_open(file, 'pt') as f: return judge.eval(), float(f.metadata()['accuracy'])
         except (SafetensorError, RuntimeError, TypeError, KeyError) as e: raise ValueError(f"{file} is damaged or another run's ({str(e).splitlines()[0]}): delete it, and pd_eval --again trains a judge anew") from e
     judge, accuracy = fit_judge(self.x, y, epochs=20 if len(self.x) < 10_000 else 5, seed=s['seed'], device=device)
-    draft = file.with_name(f'.{file.name}')
-    save_file(judge.cpu().state_dict(), draft, dict(accuracy=repr(accuracy)))
-    draft.rename(file)
+    with _whole(file) as draft: save_file(judge.cpu().state_dict(), draft, dict(accuracy=repr(accuracy)))
     return judge, accuracy
 
 # %% ../nbs/13_cli.ipynb #fig0code
@@ -266,6 +268,11 @@ def _draw_fid(results, file):
     fig.savefig(file, dpi=120)
 
 # %% ../nbs/13_cli.ipynb #59f338d0
+def _markdown_table(head, rows, words=1):
+    "Rows of text below `head`, all columns but the first `words` of them numbers"
+    lines = [head, ['---'] * words + ['---:'] * (len(head) - words), *rows]
+    return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
+
 def results_table(
     results:dict, # what `measure_run` returned, or `results.json` holds
 )->str: # one line a sampler, below a head of two
@@ -275,8 +282,7 @@ def results_table(
     if 'fid_held' in rows[0]: columns['FID, held out'] = lambda r: f"{r['fid_held']:.3f}"
     columns |= {'KID': lambda r: f"{r['kid']:.4f}", 'precision': lambda r: f"{r['precision']:.1%}", 'recall': lambda r: f"{r['recall']:.1%}",
                 'sure ≥ 0.9': lambda r: f"{r['sure']:.1%}", 'distance': lambda r: f"{r['distance']:.4f}", 'seconds': lambda r: f"{r['seconds']:.2f}"}
-    lines = [columns, ['---', *['---:'] * (len(columns) - 1)], *([show(r) for show in columns.values()] for r in rows)]
-    return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
+    return _markdown_table(columns, ([show(r) for show in columns.values()] for r in rows))
 
 # %% ../nbs/13_cli.ipynb #01720613
 def _report(results):
