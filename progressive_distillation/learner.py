@@ -22,7 +22,7 @@ from fastai.callback.core import Callback, CancelFitException, CancelValidExcept
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import ParamScheduler, combined_cos # patches `Learner` with fit_one_cycle and lr_find too
-from fastai.learner import Learner
+from fastai.learner import CastToTensor, Learner
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
 from fastprogress.fastprogress import progress_bar
@@ -80,7 +80,7 @@ class DiffusionCallback(Callback):
 @patch
 def before_batch(self:DiffusionCallback):
     "Equation (1), with equation (2)'s target and weight as the label"
-    x, y = self.xb[0].as_subclass(Tensor), self.yb[0] if self.conditional else None
+    x, y = self.xb[0].as_subclass(Tensor), self.yb[0].as_subclass(Tensor) if self.conditional else None
     if not x.sum().isfinite(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
     t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
     alpha, sigma, weight = self.levels(t)
@@ -173,7 +173,8 @@ def _check_fit(dls, denoiser, conditional):
 
 # %% ../nbs/08_teacher.ipynb #d1a10002
 class _DiffusionLearner(Learner):
-    "Asks only those callbacks that have something to do: at most events of a batch, most have nothing"
+    "Does for a batch only what has to be done: asks the callbacks that answer, moves tensors that lie elsewhere"
+    def _set_device(self, b): return b if b[0].device == next(self.model.parameters()).device else super()._set_device(b)
     def __call__(self, event_name):
         for o in L(event_name) if event_name not in _inner_loop else (event_name,): self._call_one(o)
     def _call_one(self, event_name):
@@ -205,6 +206,7 @@ def diffusion_learner(
     shape = _check_fit(dls, model, conditional)
     learn = _DiffusionLearner(dls, model, loss_func=weighted_mse, opt_func=opt_func, lr=lr, wd=wd, moms=moms,
                               cbs=[DiffusionCallback(weight, conditional), StopIfNotFinite(grad_clip), *L(cbs)], **kwargs)
+    learn.remove_cb(CastToTensor) # `DiffusionCallback` casts what the model is given
     learn.image_shape = shape
     return learn
 
