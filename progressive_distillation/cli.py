@@ -232,21 +232,22 @@ def measure_run(
     rows, pictures = _judge_all(judging, samplers)
     results = dict(judge=judging.yardsticks(), parameters=sum(p.numel() for p in samplers[0][2].parameters()), rows=rows, settings=s)
     _write_json(run/'results.json', results)
-    _draw_samples(pictures, run/'samples.png')
-    _draw_samples([('samples', last := pictures[-1][1]), ('nearest', judging.x[nearest_images(last, judging.x)[1]])], run/'nearest.png')
+    _draw_samples(pictures, run/'samples.png', 'Below the real images, each column starts from one noise')
+    _draw_samples([(pictures[-1][0], last := pictures[-1][1]), ('nearest', judging.x[nearest_images(last, judging.x)[1]])], run/'nearest.png', 'Samples, and the images trained on that are nearest to them')
     _draw_fid(results, run/'fid_by_steps.png')
     (run/'report.md').write_text(_report(results))
     return results
 
 # %% ../nbs/13_cli.ipynb #58596a98
-def _draw_samples(pictures, file):
+def _draw_samples(pictures, file, title):
     "One labelled row a sampler, a column for each noise"
     from matplotlib.figure import Figure
-    fig = Figure(figsize=(9, 0.72 * len(pictures)), layout='constrained')
+    fig = Figure(figsize=(9, 0.72 * len(pictures) + 0.3), layout='constrained')
     for ax, (label, images) in zip(fig.subplots(len(pictures)), pictures):
         ax.imshow(image_grid(images, ncols=16), cmap='gray', vmin=0, vmax=255)
         ax.set(xticks=[], yticks=[])
         ax.set_ylabel(label, rotation=0, ha='right', va='center')
+    fig.suptitle(title)
     fig.savefig(file, dpi=120)
 
 # %% ../nbs/13_cli.ipynb #02978c2a
@@ -337,7 +338,7 @@ def pd_distill(
     refine:int=4, # finer steps that the first teacher takes in place of each of START
     lookahead:float=0.25, # how far targets go from the paper's (0) towards the teacher's last prediction, in [0, 1]
     bs:int=128, # batch size
-    bf16:bool=False, # let the network's layers compute in bfloat16, which halves the time where the machine can (in samples too)
+    bf16:bool=False, # let the network's layers compute in bfloat16, faster where the machine is made for it (in samples too)
     lr:float=2e-3, # teacher's highest learning rate
     stage_lr:float=2e-3, # students' highest learning rate
     ema:float=None, # decay of an average of each student's weights (default: no average)
@@ -403,7 +404,7 @@ def pd_sample(
         file = Path(out) if out else run/f'grid-{steps}.png'
         if out and file.exists(): raise FileExistsError(f"{file} exists already: choose another file with --out")
         grid = Image.fromarray(image_grid(images))
-        zoom = max(1, 32 // images.shape[-1])
+        zoom = max(1, 64 // images.shape[-1])
         grid.resize((grid.width * zoom, grid.height * zoom), Image.Resampling.NEAREST).save(file)
         _say(f"{N} images of the {'student' if denoiser.steps else 'teacher'} in {_steps(steps)}: {file}")
 
