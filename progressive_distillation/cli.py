@@ -270,9 +270,11 @@ def _draw_fid(results, file):
 
 # %% ../nbs/13_cli.ipynb #59f338d0
 def _markdown_table(head, rows, words=1):
-    "Rows of text below `head`, all columns but the first `words` of them numbers"
-    lines = [head, ['---'] * words + ['---:'] * (len(head) - words), *rows]
-    return '\n'.join(f"| {' | '.join(line)} |" for line in lines)
+    "Rows of text below `head`, all columns but the first `words` of them numbers; padded, so that it reads well where nothing renders it"
+    rows = [list(head), *map(list, rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*rows)]
+    rows.insert(1, ['-' * w if i < words else '-' * (w - 1) + ':' for i, w in enumerate(widths)])
+    return '\n'.join(f"| {' | '.join(o.ljust(w) if i < words else o.rjust(w) for i, (o, w) in enumerate(zip(row, widths)))} |" for row in rows)
 
 def results_table(
     results:dict, # what `measure_run` returned, or `results.json` holds

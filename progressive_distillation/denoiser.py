@@ -64,7 +64,7 @@ def eps(self:Denoiser,
     z:Tensor, # noisy images, shape (B, C, H, W)
     t:Tensor, # times in (0, 1], shape (B,), or one number for all
     **cond, # conditioning that is handed to the model
-)->Tensor: # ε̂, shape (B, C, H, W)
+)->Tensor: # the noise, shape (B, C, H, W)
     "The noise that the network sees in `z`"
     out, alpha, sigma = self._run(z, t, None, cond)
     if not self.clip: return self.pred.to_eps(out, z, alpha, sigma)

@@ -127,8 +127,8 @@ def page(self:Explorer)->str: # HTML that moves by itself
 def widget(self:Explorer): # an `ipywidgets.VBox`; its `children` are the controls and, last, the picture
     "Controls that draw when they are moved; needs ipywidgets"
     from ipywidgets import HTML, Dropdown, Layout, SelectionSlider, VBox
-    def control(k, v): return (SelectionSlider if _are_numbers(v) else Dropdown)(options=[(_label(o), o) for o in v], value=self.start[k], description=self.names[k],
-                                                                                 style=dict(description_width='7rem'), layout=Layout(width='auto', max_width='46rem'))
+    look = dict(style=dict(description_width='7rem'), layout=Layout(width='auto', max_width='46rem'))
+    def control(k, v): return (SelectionSlider if _are_numbers(v) else Dropdown)(options=[(_label(o), o) for o in v], value=self.start[k], description=self.names[k], **look)
     controls = {k: control(k, v) for k, v in self.controls.items()}
     picture = HTML()
     def redraw(change=None): picture.value = _img(*_frame(self.draw(**{k: o.value for k, o in controls.items()})), 'png')

@@ -32,7 +32,7 @@ def eps_from_x(
     z:Tensor, # noisy image, same shape
     alpha:Tensor, # signal amplitude, shape (B,) or broadcastable to `z`
     sigma:Tensor, # noise amplitude, likewise; > 0
-)->Tensor: # ε̂, same shape as `z`
+)->Tensor: # the noise, same shape as `z`
     "The noise that is left when the image `x` is taken out of `z`; not finite where `sigma` is 0"
     return (z - _like(alpha, z) * x) / _like(sigma, z)
 
@@ -83,8 +83,8 @@ def to_eps(self:Prediction,
     z:Tensor, # the noisy image it was shown, shape (B, C, H, W)
     alpha:Tensor, # signal amplitude in [0, 1], shape (B,) or broadcastable to `z`
     sigma:Tensor, # noise amplitude, likewise
-)->Tensor: # ε̂, same shape as `z`
-    "ε̂ from the network's output `out` at the noisy image `z`"
+)->Tensor: # the noise, same shape as `z`
+    "The noise from the network's output `out` at the noisy image `z`"
     return eps_from_x(self.to_x(out, z, alpha, sigma), z, alpha, sigma)
 
 @patch

@@ -43,7 +43,7 @@ class Weight:
 def continuous_weights(
     alpha_bar, # `t -> alpha²`, a schedule's `alpha_bar` method or any function
 )->Weight: # SNR(t) = alpha²/(1 - alpha²)
-    "The weight that makes the loss on x̂ the loss on ε̂: SNR(t). Exact near t = 0 for a schedule's own `alpha_bar`"
+    "The weight that makes the loss on x̂ the loss on the noise: SNR(t). Exact near t = 0 for a schedule's own `alpha_bar`"
     schedule = getattr(alpha_bar, '__self__', None)
     if isinstance(schedule, NoiseSchedule) and alpha_bar.__name__ == 'alpha_bar': return Weight(schedule.snr)
     return Weight(partial(_snr, alpha_bar))

@@ -214,11 +214,12 @@ find_root = """<script>
 </script>"""
 
 on_phones = r"""<script>
-for (const o of document.querySelectorAll('.sd-table, .cell-output pre, .cell-output-display')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1); // what is cut off says so
 for (const table of document.querySelectorAll('.sd-table > table')) { // cells that stand one below the other keep the heads of their columns
   const heads = [...table.tHead.rows[0].cells].map(o => o.textContent.replace(/\\[()]/g, '').trim());
   for (const row of table.tBodies[0].rows) [...row.cells].forEach((o, i) => { o.dataset.head = heads[i] });
+  table.classList.toggle('named', [...table.tBodies[0].rows].some(o => o.cells[0].textContent.length > 16)); // rows with long names need room for them
 }
+for (const o of document.querySelectorAll('.sd-table, .cell-output pre, .cell-output-display')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1); // what is cut off says so
 </script>"""
 
 def breakable(line):
