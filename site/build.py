@@ -219,7 +219,7 @@ for (const table of document.querySelectorAll('.sd-table > table')) { // cells t
   for (const row of table.tBodies[0].rows) [...row.cells].forEach((o, i) => { o.dataset.head = heads[i] });
   table.classList.toggle('named', [...table.tBodies[0].rows].some(o => o.cells[0].textContent.length > 16)); // rows with long names need room for them
 }
-for (const o of document.querySelectorAll('.sd-table, .cell-output pre, .cell-output-display')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1); // what is cut off says so
+for (const o of document.querySelectorAll('.sd-table, .cell-output pre, .cell-output-display, p.wide')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1); // what is cut off says so
 </script>"""
 
 def breakable(line):
@@ -239,11 +239,13 @@ def hanging(code):
     return begin + '\n'.join(lines) + end
 
 
+def is_wide(png):
+    "A picture of seven inches or more, which a phone shows at a size that can be read, in a box that scrolls; its width is as the PNG says it"
+    return int.from_bytes(png[16:20], 'big') > 700
+
 def wide(figure):
-    "A picture seven inches wide or more, which a phone shows at a size that can be read, in a box that scrolls"
-    head = base64.b64decode(figure[2][:32])
-    width = int.from_bytes(head[16:20], 'big') # as a PNG says it
-    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if width > 700 else figure[0]
+    "A figure of a notebook, marked if it is wide"
+    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if is_wide(base64.b64decode(figure[2][:32])) else figure[0]
 
 
 def finish(file, site):
@@ -259,7 +261,7 @@ def finish(file, site):
         (r'(<pre[^>]*><code[^>]*>)(.*?)(</code></pre>)', hanging),
         (r'([(\u2018\u201c]*)(<span class="math inline">[^<]*</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0]),
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
-        ('<p>(?=<img [^>]*samples.png)', '<p tabindex="0">'), # which scrolls on a phone
+        (r'<p>(?=<img [^>]*src="([^":]+\.png)")', lambda m: '<p class="wide" tabindex="0">' if is_wide((file.parent/m[1]).read_bytes()) else m[0]),
         (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'([._])(?=\w)', r'\1<wbr>', m[0])), # where a long name may break
         ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
