@@ -41,3 +41,10 @@ def test_performance_is_written_down(tmp_path):
     figures = json.loads((tmp_path/'o.json').read_text())
     assert 'threads' in figures['where']
     if sys.platform == 'linux': assert [o['steps'] for o in figures['memory']] == [1, 8, 64, 256]
+
+def test_a_last_stage_as_long_as_the_run_s_gives_the_run_s_student(run, tmp_path):
+    shutil.copytree(run, tmp_path/'run')
+    done, said = bench('last_stage.py', tmp_path/'run', '--times', 1)
+    assert done.returncode == 0, said
+    same = next(r for r in json.loads((tmp_path/'run'/'results.json').read_text())['rows'] if (r['sampler'], r['steps']) == ('student', 1))
+    assert json.loads((tmp_path/'run'/'last_stage.json').read_text())['fid'] == pytest.approx(same['fid'], rel=1e-3)
