@@ -406,7 +406,7 @@ def pd_sample(
         file = Path(out) if out else run/f'grid-{steps}.png'
         if out and file.exists(): raise FileExistsError(f"{file} exists already: choose another file with --out")
         grid = Image.fromarray(image_grid(images))
-        zoom = max(1, 64 // images.shape[-1])
+        zoom = max(1, 32 // images.shape[-1])
         grid.resize((grid.width * zoom, grid.height * zoom), Image.Resampling.NEAREST).save(file)
         _say(f"{N} images of the {'student' if denoiser.steps else 'teacher'} in {_steps(steps)}: {file}")
 
