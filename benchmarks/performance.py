@@ -192,7 +192,7 @@ def measure_switches(rounds, steps, device):
     one, other, ratio = side_by_side(update(last, x.to(memory_format=torch.channels_last)), update(net, x), rounds)
     rows.append(row('channels last / channels first', name, one, other, ratio))
     net, z = data_and_network(fashion, device)[1], torch.randn(16, 1, 28, 28, device=device)
-    one, other, ratio = side_by_side(*(update(Denoiser(net, compute_dtype=o), z) for o in (torch.float16, None)), max(1, rounds // 5)) # minutes of a processor without it
+    one, other, ratio = side_by_side(*(update(Denoiser(net, compute_dtype=o), z) for o in (torch.float16, None)), max(1, rounds // 5)) # a processor without instructions for it takes minutes
     rows.append(row('float16 layers / float32, forward and backward', 'PatchNet, 1×28×28, batch 16', one, other, ratio))
     return rows + [measure_stacked(rounds, device)]
 

@@ -174,7 +174,9 @@ def _check_fit(dls, denoiser, conditional):
 # %% ../nbs/08_teacher.ipynb #d1a10002
 class _DiffusionLearner(Learner):
     "Does for a batch only what has to be done: asks the callbacks that answer, moves tensors that lie elsewhere"
-    def _set_device(self, b): return b if b[0].device == next(self.model.parameters()).device else super()._set_device(b)
+    def _set_device(self, b):
+        device = next(self.model.parameters()).device
+        return b if all(getattr(o, 'device', None) == device for o in b) else super()._set_device(b)
     def __call__(self, event_name):
         for o in L(event_name) if event_name not in _inner_loop else (event_name,): self._call_one(o)
     def _call_one(self, event_name):
