@@ -251,8 +251,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                           'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner._DiffusionLearner.__call__': ( 'teacher.html#_diffusionlearner.__call__',
                                                                                                                    'progressive_distillation/learner.py'),
-                                                  'progressive_distillation.learner._DiffusionLearner._call_one': ( 'teacher.html#_diffusionlearner._call_one',
-                                                                                                                    'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner._DiffusionLearner._set_device': ( 'teacher.html#_diffusionlearner._set_device',
                                                                                                                       'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner._check_fit': ( 'teacher.html#_check_fit',

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from PIL import Image, ImageOps, UnidentifiedImageError
-from fastcore.basics import chunked
 from fastcore.parallel import parallel
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
@@ -72,8 +71,8 @@ class TensorDataLoader(DataLoader):
         samps, # indices of images, in the order in which they are to come
     ): # yields the images of a batch, and their class numbers if there are any
         "Batches of `bs` images, each by one indexing operation"
-        for idxs in chunked(samps, self.bs, self.drop_last):
-            idxs = torch.as_tensor(idxs)
+        for idxs in torch.tensor(list(samps), dtype=torch.long).split(self.bs):
+            if len(idxs) < self.bs and (self.drop_last or not len(idxs)): return
             x, *y = (o[idxs] for o in self.tensors)
             yield (_floats(x), *y)
     def show_batch(self,

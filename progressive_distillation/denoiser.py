@@ -50,14 +50,15 @@ class Denoiser(nn.Module):
 @patch
 def _run(self:Denoiser, z, t, known, cond):
     "The model's output in `z`'s dtype, with alpha and sigma at `t`"
-    t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else z.dtype)
-    exact = t.to(torch.promote_types(t.dtype, z.dtype))
-    alpha, sigma = known or (self.schedule.alpha(exact), self.schedule.sigma(exact))
+    if not torch.is_tensor(t): t = torch.as_tensor(t, dtype=z.dtype)
+    if not known:
+        exact = t.to(torch.promote_types(t.dtype, z.dtype))
+        known = self.schedule.alpha(exact), self.schedule.sigma(exact)
     with torch.autocast(z.device.type, self.compute_dtype) if self.compute_dtype else nullcontext(): out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
     expected = (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:])
     if tuple(out.shape) != expected:
         raise ValueError(f"the model must answer {tuple(z.shape)} with {expected} for pred={self.pred.name!r}, got {tuple(out.shape)}")
-    return out.to(z.dtype), alpha, sigma
+    return out.to(z.dtype), *known
 
 @patch
 def eps(self:Denoiser,

@@ -11,7 +11,6 @@ import hashlib
 import math
 import sys
 import time
-from operator import attrgetter
 import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -172,17 +171,20 @@ def _check_fit(dls, denoiser, conditional):
     return tuple(x.shape[1:])
 
 # %% ../nbs/08_teacher.ipynb #d1a10002
+_each_batch = tuple(_inner_loop) # the events that every batch has
+
 class _DiffusionLearner(Learner):
     "Does for a batch only what has to be done: asks the callbacks that answer, moves tensors that lie elsewhere"
     def _set_device(self, b):
         device = next(self.model.parameters()).device
         return b if all(getattr(o, 'device', None) == device for o in b) else super()._set_device(b)
     def __call__(self, event_name):
-        for o in L(event_name) if event_name not in _inner_loop else (event_name,): self._call_one(o)
-    def _call_one(self, event_name):
-        if event_name not in _inner_loop: return super()._call_one(event_name)
-        for cb in sorted(self.cbs, key=attrgetter('order')):
-            if hasattr(type(cb), event_name) or event_name in vars(cb): cb(event_name)
+        if event_name not in _each_batch:
+            self._asked, self._answering = [], {}
+            return super().__call__(event_name)
+        if self._asked != self.cbs.items: self._asked, self._answering = [*self.cbs], {} # some came or went
+        if event_name not in self._answering: self._answering[event_name] = [o for o in self.cbs.sorted('order') if hasattr(type(o), event_name) or event_name in vars(o)]
+        for cb in self._answering[event_name]: cb(event_name)
 
 # %% ../nbs/08_teacher.ipynb #def418d4
 def diffusion_learner(
