@@ -197,15 +197,15 @@ def figures(self:_Judging, images):
     "What is measured of any images: samples, or held-out ones in their place"
     precision, recall = precision_recall(self.real, images, self.judge.body, k=min(3, len(self.real) - 1, len(images) - 1))
     return dict(fid=fid(self.real, images, self.judge.body), kid=kid(self.real, images, self.judge.body), precision=precision, recall=recall, sure=confidence(self.judge, images),
-                nearest=nearest_images(images[:256], self.x)[0].mean().item(), **({} if self.held is None else dict(fid_held=fid(self.held, images, self.judge.body))))
+        nearest=nearest_images(images[:256], self.x)[0].mean().item(), **({} if self.held is None else dict(fid_held=fid(self.held, images, self.judge.body))))
 
 @patch
 def yardsticks(self:_Judging):
     "What the judge and the real images are worth themselves"
     halves, scatter = fid_of_halves(self.real if len(self.real) > 3 else self.x, self.judge.body)
     return dict(task=self.task, accuracy=self.accuracy, real=len(self.real), samples=len(self.noise), device=str(self.device), fid_of_halves=halves, fid_of_halves_scatter=scatter,
-                nearest=nearest_images(self.real[:256], self.others if len(self.others) else self.real[256:])[0].mean().item() if len(self.x) > 256 else None,
-                held=None if self.held is None else dict(self.figures(self.held), images=len(self.held)))
+        nearest=nearest_images(self.real[:256], self.others if len(self.others) else self.real[256:])[0].mean().item() if len(self.x) > 256 else None,
+        held=None if self.held is None else dict(self.figures(self.held), images=len(self.held)))
 
 # %% ../nbs/13_cli.ipynb #fig0all
 def _judge_all(judging, samplers):
@@ -284,7 +284,7 @@ def results_table(
     columns = {'sampler': lambda r: r['sampler'], 'steps': lambda r: str(r['steps']), 'FID': lambda r: f"{r['fid']:.3f}", '÷ teacher': lambda r: f"{r['fid'] / first:.2f}"}
     if 'fid_held' in rows[0]: columns['FID, held out'] = lambda r: f"{r['fid_held']:.3f}"
     columns |= {'KID': lambda r: f"{r['kid']:.4f}", 'precision': lambda r: f"{r['precision']:.1%}", 'recall': lambda r: f"{r['recall']:.1%}",
-                'sure ≥ 0.9': lambda r: f"{r['sure']:.1%}", 'distance': lambda r: f"{r['distance']:.4f}", 'seconds': lambda r: f"{r['seconds']:.2f}"}
+        'sure ≥ 0.9': lambda r: f"{r['sure']:.1%}", 'distance': lambda r: f"{r['distance']:.4f}", 'seconds': lambda r: f"{r['seconds']:.2f}"}
     return _markdown_table(columns, ([show(r) for show in columns.values()] for r in rows))
 
 # %% ../nbs/13_cli.ipynb #01720613

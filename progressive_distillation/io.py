@@ -55,7 +55,7 @@ def _describe(denoiser):
     if schedules.get(type(schedule).__name__) is not type(schedule): raise ValueError(f"cannot save a {type(schedule).__name__}, only {', '.join(schedules)}: add your class to progressive_distillation.io.schedules")
     if pred not in predictions: raise ValueError(f"cannot save the prediction {pred!r}, only {', '.join(predictions)}: add yours to progressive_distillation.prediction.predictions")
     config = dict(format=_format, pred=pred, steps=denoiser.steps, clip=denoiser.clip, schedule=dict(name=type(schedule).__name__, **schedule.config()),
-                  model=dict(name=type(model).__name__, **getattr(model, 'config', {})))
+        model=dict(name=type(model).__name__, **getattr(model, 'config', {})))
     _check_values(config, 'this denoiser')
     if _make(schedules, config['schedule'], 'schedule', 'config()') != schedule: raise ValueError(f"the config of {type(schedule).__name__} does not make it again: it must return all arguments")
     try: json.dumps(config)

@@ -209,7 +209,7 @@ def diffusion_learner(
     get_weight(weight, model.schedule)
     shape = _check_fit(dls, model, conditional)
     learn = _DiffusionLearner(dls, model, loss_func=weighted_mse, opt_func=opt_func, lr=lr, wd=wd, moms=moms,
-                              cbs=[DiffusionCallback(weight, conditional), StopIfNotFinite(grad_clip), *L(cbs)], **kwargs)
+        cbs=[DiffusionCallback(weight, conditional), StopIfNotFinite(grad_clip), *L(cbs)], **kwargs)
     learn.remove_cb(CastToTensor) # `DiffusionCallback` casts what the model is given
     learn.image_shape = shape
     return learn

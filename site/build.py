@@ -213,13 +213,15 @@ find_root = """<script>
 })();
 </script>"""
 
-on_phones = r"""<script>
+after_layout = r"""<script>
 for (const table of document.querySelectorAll('.sd-table > table')) { // cells that stand one below the other keep the heads of their columns
   const heads = [...table.tHead.rows[0].cells].map(o => o.textContent.replace(/\\[()]/g, '').trim());
   for (const row of table.tBodies[0].rows) [...row.cells].forEach((o, i) => { o.dataset.head = heads[i] });
   table.classList.toggle('named', [...table.tBodies[0].rows].some(o => o.cells[0].textContent.length > 16)); // rows with long names need room for them
 }
 for (const o of document.querySelectorAll('.sd-table, .cell-output pre, .cell-output-display, p.wide')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1); // what is cut off says so
+const sidebar = document.getElementById('quarto-sidebar'), here = sidebar?.querySelector('.sidebar-link.active'); // the page one reads is in sight
+if (here) sidebar.scrollTop += here.getBoundingClientRect().top - sidebar.getBoundingClientRect().top - sidebar.clientHeight / 2;
 </script>"""
 
 def breakable(line):
@@ -265,7 +267,7 @@ def finish(file, site):
         (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'([._])(?=\w)', r'\1<wbr>', m[0])), # where a long name may break
         ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
-        ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">'), ('</body>', lambda m: on_phones + m[0])]
+        ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">'), ('</body>', lambda m: after_layout + m[0])]
     if has_notebook: changes.append(('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download))
     if file.name == '404.html': changes.append(('(<head><meta charset="utf-8">)', lambda m: m[1] + find_root))
     replace(file, *changes)
