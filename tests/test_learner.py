@@ -118,6 +118,22 @@ def test_fastai_as_usual(tmp_path):
     assert not same(after, weights(learn.model)) and learn.distill(2, 1, epochs=1)[0].steps == 1
     assert learn.sample(5, 4, seed=0).equal(learn.sample(5, 4, seed=0)) and learn.sample(5, 4, seed=0).abs().max() <= 1
 
+def test_callbacks_that_come_and_go_within_an_epoch():
+    class Guest(Callback):
+        "Comes with the second batch, leaves with the third"
+        seen = ()
+        def after_step(self): self.seen = *self.seen, self.train_iter
+        def after_batch(self):
+            if self.train_iter == 3: self.learn.remove_cb(self)
+    class Host(Callback):
+        order = 100
+        def after_batch(self):
+            if self.train_iter == 1: self.learn.add_cb(guest)
+    guest, learn = Guest(), small_learner()
+    learn.fit(1, 1e-3, cbs=Host())
+    assert guest.seen == (1, 2) and len(learn.dls.train) > 3 # fastai counts the updates that are done
+
+
 def test_same_seed_same_weights_also_from_a_later_stage(tmp_path):
     whole, again = small_learner(), small_learner()
     first, second = whole.distill(4, 1, epochs=1, seed=3), again.distill(4, 1, epochs=1, seed=3)
