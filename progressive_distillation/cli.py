@@ -125,7 +125,7 @@ def _train_teacher(learn, out, s):
 # %% ../nbs/13_cli.ipynb #5tud3nt5
 def _student_folder(out, steps): return out/f'student-{steps:02}'
 
-def _compute_dtype(s): return torch.bfloat16 if s.get('bf16') else None # which runs from before there was a choice do not name
+def _compute_dtype(s): return torch.bfloat16 if s.get('bf16') else None # older runs lack the key
 
 def _load(folder, s, device='cpu'):
     "A denoiser of a run, which computes as it did when it was trained"

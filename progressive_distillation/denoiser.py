@@ -23,7 +23,7 @@ def _clamp(x_hat):
 class Denoiser(nn.Module):
     "A network with its schedule and the meaning of its output: `denoiser(z, t) -> x_hat`"
     def __init__(self,
-        model, # any `model(z, t, **cond)` that returns `pred.channels(C)` channels; t has shape (B,)
+        model, # any `model(z, t, **cond)` that returns `pred.channels(C)` channels; `t` has shape (B,)
         schedule:NoiseSchedule|None=None, # cosine if None
         pred:str|Prediction='v', # what the model's output means: x, eps, v or x_eps
         steps:int|None=None, # sampling steps it was distilled for; None for a teacher, which takes any
@@ -35,7 +35,7 @@ class Denoiser(nn.Module):
         self.model, self.schedule, self.pred, self.steps, self.clip = model, schedule or CosineNoiseSchedule(), get_prediction(pred), steps, clip
     def forward(self,
         z:Tensor, # noisy images, shape (B, C, H, W)
-        t:Tensor, # times in [0, 1], shape (B,), or one number for all; on `z`'s device or on the CPU, which saves a GPU small work
+        t:Tensor, # times in [0, 1], shape (B,), or one number for all; on `z`'s device or on the CPU, which spares a GPU small jobs
         y=None, # labels, handed to the model as `y` if there are any
         alpha_sigma=None, # what the schedule says at `t`, a pair of tensors of `t`'s shape, where that is known already
         **cond, # further conditioning that is handed to the model

@@ -30,7 +30,7 @@ def _shares(c_x, c_z):
     return left / left.sum(1, keepdim=True)
 
 def target_weights(
-    times:Tensor, # falling times t, t', … of the teacher's steps, in [0, 1], shape (B, k + 1)
+    times:Tensor, # falling times t, t′, … of the teacher's steps, in [0, 1], shape (B, k + 1)
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # weights of the k predictions, >= 0, each row sums to 1, float64, shape (B, k)
     "How much of √SNR each teacher step gains, as a share of the whole: Δρᵢ/ΣΔρ with ρ = alpha/sigma"

@@ -28,7 +28,7 @@ class TimeEmbedding(nn.Module):
         t:Tensor, # times in [0, 1], shape (B,)
         y:Tensor|None=None, # class numbers in [0, classes), shape (B,); needed if there are classes
     )->Tensor: # shape (B, width), or (1, width) where `t` is one number expanded to (B,), as a sampler's is, and there are no classes
-        "Raises `ValueError` for times of another shape, and for unknown, missing or unexpected classes"
+        "The clocks of eq. (1), and the class, as numbers for the rest of the network; raises `ValueError` for times of another shape, and for unknown, missing or unexpected classes"
         if t.stride() == (0,): t = t[:1]
         emb = self.layers(self.waves(t).to(self.layers[0].weight.dtype))
         if self.classes is not None or y is not None: emb = emb + self._of_class(y)
@@ -151,7 +151,7 @@ def forward(self:UNet,
     t:Tensor, # times in [0, 1], shape (B,)
     y:Tensor|None=None, # class numbers, shape (B,)
 )->Tensor: # answer, shape (B, out_channels, H, W)
-    "Raises `ValueError` for images of the wrong channels or size"
+    "What the network says about noisy images; raises `ValueError` for images of the wrong channels or size"
     _check_size(self, z)
     emb, h = self.time(t, y), self.first(z)
     skips = [h]
@@ -207,7 +207,7 @@ def forward(self:PatchNet,
     t:Tensor, # times in [0, 1], shape (B,)
     y:Tensor|None=None, # class numbers, shape (B,)
 )->Tensor: # answer, shape (B, out_channels, size, size)
-    "Raises `ValueError` for images of another shape"
+    "What the network says about noisy images; raises `ValueError` for images of another shape than it was made for"
     if tuple(z.shape[1:]) != self.shape: raise ValueError(f"this PatchNet takes images of shape {self.shape}, got {tuple(z.shape[1:])}")
     emb, h = self.time(t, y), self.first(F.pixel_unshuffle(z, self.patch))
     for block in self.blocks: h = block(h, emb)

@@ -2,7 +2,6 @@
 import ast, base64, html, json, re, shutil, subprocess, sys, tempfile, warnings
 from inspect import getsource, getsourcelines, isclass, isfunction, signature
 from pathlib import Path
-from textwrap import wrap
 from fastcore.script import call_parse
 from nbdev.serve import proc_nbs
 
@@ -137,13 +136,17 @@ def cells_of(module):
 
 def as_typed(text): return re.sub(r"(?<=\w)''", '\u2033', re.sub(r'(?<![\w`-])(--[a-z][\w-]*)', r'`\1`', text)) # t'' and --option, which would be taken for a quotation mark and a dash
 
+def with_pages(text, source):
+    "Equations of a docstring, linked to the page that has them; those of papers stay as they are"
+    return re.sub(r'(?<!Ho, )\b(?:[Ee]quations?|eqs?\.) \(?\d\)?', lambda m: f'[{m[0]}]({source.split("#")[0]})', text)
+
 def outside_code(pattern, to, text): return ''.join(o if i % 2 else re.sub(pattern, to, o) for i, o in enumerate(re.split(r'(`[^`]*`)', text)))
 
 def entry(obj, name, level, source):
     "Heading, call, docstring and a table of arguments of a class, function or method"
     from smalldocs import api
     parts = [f"{'#'*level} {name} {{#{name}}}", f'[source]({source}){{.source-link}}']
-    doc = as_typed(outside_code(r'(?<!\\)([<>])', r'\\\1', api.doc(obj)))
+    doc = with_pages(as_typed(outside_code(r'(?<!\\)([<>])', r'\\\1', api.doc(obj))), source)
     if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package) and not o.__name__.startswith('_')]): doc += f"\n\nA {' and '.join(bases)}."
     if isclass(obj) and not api.has_init(obj): return [*parts, doc]
     module, docs, call, rows = sys.modules[obj.__module__], api.safe_docments(obj), [], []
@@ -156,8 +159,7 @@ def entry(obj, name, level, source):
         call.append(f'{stars}{p.name}' + (f'={default}' if default else ''))
         row(f'`{stars}{p.name}`', p.annotation, f'`{default}`' if default else '' if stars else 'required', said[1] if said else docs[p.name].docment)
     if (end := docs.get('return')) and end.docment and not isclass(obj): row('returns', end.anno, '', end.docment)
-    call = '\n'.join(wrap(f"{name}({', '.join(call)})", 76, subsequent_indent='    ', break_long_words=False, break_on_hyphens=False))
-    return [*parts, f'```python\n{call}\n```', doc, api.table(rows, ['Argument', 'Type', 'Default', 'What it is'])]
+    return [*parts, f"```python\n{name}({', '.join(call)})\n```", doc, api.table(rows, ['Argument', 'Type', 'Default', 'What it is'])]
 
 
 def api_pages(proc):
@@ -186,7 +188,7 @@ def api_pages(proc):
             line, parts = getsourcelines(o)[1], entry(o, name, 2, source(getsourcelines(o)[1]))
             for m in api.methods(o) if isclass(o) else []:
                 if api.doc(m): parts += entry(m, m.__qualname__, 3, source(getsourcelines(m)[1]))
-            found.append((line, name, as_typed(api.summary(o)), parts))
+            found.append((line, name, with_pages(as_typed(api.summary(o)), source(line)), parts))
         for name in module.__all__: add(name, api.unwrapped(getattr(module, name)))
         for o in patched.get(module.__name__, []): add(f'Learner.{o.__name__}', o)
         text = '\n\n'.join(p for *_, parts in sorted(found) for p in parts if p)
@@ -225,8 +227,9 @@ if (here) sidebar.scrollTop += here.getBoundingClientRect().top - sidebar.getBou
 </script>"""
 
 def breakable(line):
-    "A line of code in HTML that may go on below behind a bracket, a comma, an equals sign or the dot of a name"
-    return re.sub(r'(<[^>]*>)|([(\[](?!\))|[,=]|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
+    "A line of code in HTML that may go on below behind a bracket, a comma, an equals sign or the dot of a name, but within a comment or a text only between words"
+    line = re.sub(r'<span class="(st|ss)">(?=[^<]{1,16}</span>)', r'<span class="\1 short">', line)
+    return re.sub(r'(<span class="(?:co|st|ss)[^>]*>[^<]*</span>|<[^>]*>)|([(\[](?!\))|[,=](?!</span><span class="op">)|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
 
 def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
@@ -258,10 +261,11 @@ def finish(file, site):
     if has_notebook := (not up and notebook.exists()): shutil.copy(notebook, site)
     by_keys = 'role="button" tabindex="0" onkeydown="if(event.key===\'Enter\'||event.key===\' \'){event.preventDefault();this.click()}"'
     changes = [(cdn, f'{up}site_libs/katex/'),
-        ('<div class="sd-table">(?=\n<table[^>]*>\n<thead>\n<tr>\n<th[^>]*>Argument<)', '<div class="sd-table arguments">'),
+        ('<div class="sd-table">(?=\n<table[^>]*>\n<thead>\n<tr>\n<th[^>]*>(?:Argument|Name)<)', '<div class="sd-table arguments">'),
         (r'(?<!<pre>)<code>(?=[^<\n]{1,16}</code>)', '<code class="short">'),
         (r'(<pre[^>]*><code[^>]*>)(.*?)(</code></pre>)', hanging),
-        (r'([(\u2018\u201c]*)(<span class="math inline">[^<]*</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together">{m[0]}</span>' if m[1] or m[3] else m[0]),
+        (r'([(\u2018\u201c]*)(<span class="math inline">([^<]*)</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together{" brief" * (len(m[3]) < 36)}">{m[0]}</span>'),
+        (r'\b(eqs?\.|Equation|Algorithm|appendix) (?=\(?[0-9A-Z])', r'\1\u00a0'),
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
         (r'<p>(?=<img [^>]*src="([^":]+\.png)")', lambda m: '<p class="wide" tabindex="0">' if is_wide((file.parent/m[1]).read_bytes()) else m[0]),
         (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'([._])(?=\w)', r'\1<wbr>', m[0])), # where a long name may break
