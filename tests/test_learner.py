@@ -133,7 +133,6 @@ def test_callbacks_that_come_and_go_within_an_epoch():
     learn.fit(1, 1e-3, cbs=Host())
     assert guest.seen == (1, 2) and len(learn.dls.train) > 3 # fastai counts the updates that are done
 
-
 def test_same_seed_same_weights_also_from_a_later_stage(tmp_path):
     whole, again = small_learner(), small_learner()
     first, second = whole.distill(4, 1, epochs=1, seed=3), again.distill(4, 1, epochs=1, seed=3)
