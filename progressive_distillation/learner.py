@@ -11,6 +11,7 @@ import hashlib
 import math
 import sys
 import time
+from collections.abc import Mapping
 import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -80,7 +81,7 @@ class DiffusionCallback(Callback):
 def before_batch(self:DiffusionCallback):
     "Equation (1), with equation (2)'s target and weight as the label"
     x, y = self.xb[0].as_subclass(Tensor), self.yb[0].as_subclass(Tensor) if self.conditional else None
-    if not x.sum().isfinite(): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
+    if not math.isfinite(x.sum().item()): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
     t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
     alpha, sigma, weight = self.levels(t)
     z = _like(alpha, x) * x + _like(sigma, x) * eps
@@ -98,15 +99,15 @@ class StopIfNotFinite(Callback):
     def _stop(self, what, value):
         if hasattr(self.learn, 'lr_finder'): raise CancelFitException
         where = self.stage_bar.label if hasattr(self.learn, 'stage_bar') else 'training'
-        raise FloatingPointError(f"{what} is {value.item()} in {where} at update {self.train_iter + 1} (learning rate {self.opt.hypers[-1]['lr']:.3g}): "
+        raise FloatingPointError(f"{what} is {value} in {where} at update {self.train_iter + 1} (learning rate {self.opt.hypers[-1]['lr']:.3g}): "
             "stopped, the weights from before this update are kept. Try a lower learning rate, or look for outliers in the data")
     def after_loss(self):
-        if self.training and not self.loss.isfinite(): self._stop('the loss', self.loss)
+        if self.training and not math.isfinite(loss := self.loss.item()): self._stop('the loss', loss)
     def before_step(self):
         params = [p for group in self.opt.param_lists for p in group]
         norm = nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
-        if not norm.isfinite(): self._stop('the gradient norm', norm)
-        if norm > self.clip: nn.utils.clip_grads_with_norm_(params, self.clip, norm)
+        if not math.isfinite(length := norm.item()): self._stop('the gradient norm', length)
+        if length > self.clip: nn.utils.clip_grads_with_norm_(params, self.clip, norm)
 
 # %% ../nbs/08_teacher.ipynb #ee40dd9d
 class EMACallback(Callback):
@@ -147,12 +148,26 @@ class StageBar(Callback):
         if self.show: self.bar.on_iter_end()
 
 # %% ../nbs/08_teacher.ipynb #381c9b57
+class _Hypers(Mapping):
+    "What fastai calls the numbers of a parameter group, read where they lie: fastai copies all of them for each look at one"
+    def __init__(self, opt, group): self.names, self.group = opt.bwd_map, group
+    def __getitem__(self, key):
+        name, _, i = self.names[key].partition('__')
+        return self.group[name][int(i)] if i else self.group[name]
+    def __iter__(self): return (o for o in self.names if o != 'params')
+    def __len__(self): return len(self.names) - 1
+    def __repr__(self): return repr(dict(self))
+
+class _OptimWrapper(OptimWrapper):
+    @property
+    def hypers(self): return [_Hypers(self, o) for o in self.opt.param_groups]
+
 def fused_adamw(
     params, # the model's parameters, as fastai hands them over
     **kwargs, # for `torch.optim.AdamW`
 )->OptimWrapper: # the optimizer, as fastai drives it
     "AdamW in one pass over the weights"
-    return OptimWrapper(params, torch.optim.AdamW, **{**dict(betas=(0.9, 0.99), fused=True), **kwargs})
+    return _OptimWrapper(params, torch.optim.AdamW, **{**dict(betas=(0.9, 0.99), fused=True), **kwargs})
 
 # %% ../nbs/08_teacher.ipynb #80db9d2e
 @torch.no_grad()
@@ -315,7 +330,7 @@ def levels(self:DistillationCallback,
     "What schedule and weight say at `t`, looked up in the plan"
     rows = self._rows(t)
     if rows is None: return DiffusionCallback.levels(self, t)
-    alpha, sigma = self.plan[rows, 0, 1:3].to(t.dtype).unbind(1)
+    alpha, sigma = self.plan[rows][:, 0, 1:3].to(t.dtype).unbind(1)
     return alpha, sigma, self.weight(t) if self.weights is None else self.weights[rows].to(t.dtype)
 
 # %% ../nbs/09_distillation.ipynb #09target
