@@ -1,6 +1,6 @@
 "The commands that make the figures: each runs, small, and writes what the notebooks read"
-import json, shutil, subprocess, sys
-import pytest
+import json, math, runpy, shutil, subprocess, sys
+import pytest, torch
 from conftest import root
 from progressive_distillation.all import *
 
@@ -44,7 +44,17 @@ def test_performance_is_written_down(tmp_path):
 
 def test_a_last_stage_as_long_as_the_run_s_gives_the_run_s_student(run, tmp_path):
     shutil.copytree(run, tmp_path/'run')
-    done, said = bench('last_stage.py', tmp_path/'run', '--times', 1)
-    assert done.returncode == 0, said
+    for depth in 1, 2:
+        done, said = bench('last_stage.py', tmp_path/'run', '--times', 1, '--depth', depth)
+        assert done.returncode == 0, said
     same = next(r for r in json.loads((tmp_path/'run'/'results.json').read_text())['rows'] if (r['sampler'], r['steps']) == ('student', 1))
-    assert json.loads((tmp_path/'run'/'last_stage.json').read_text())['fid'] == pytest.approx(same['fid'], rel=1e-3)
+    once, deep = json.loads((tmp_path/'run'/'last_stage.json').read_text())
+    assert once['fid'] == pytest.approx(same['fid'], rel=1e-3)
+    assert deep['depth'] == 2 and deep['parameters'] > 1.5 * once['parameters'] and math.isfinite(deep['fid'])
+
+def test_a_deepened_network_says_what_it_said_before(run):
+    deepened, z, t = runpy.run_path(str(root/'benchmarks'/'last_stage.py'))['deepened'], make_noise(4, (1, 8, 8), 0), torch.rand(4)
+    shallow = load_denoiser(run/'student-02')
+    deep = deepened(shallow, 3)
+    assert deep.model.config['depth'] == 3 * shallow.model.config['depth']
+    torch.testing.assert_close(deep(z, t), shallow(z, t), rtol=0, atol=1e-6)
