@@ -18,6 +18,7 @@ from PIL import Image
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file, save_file
 from fastcore.basics import patch
+from fastcore.imports import IN_NOTEBOOK
 from fastcore.script import call_parse, is_cli, CliError
 from fastai.torch_core import default_device, set_seed
 from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid, _floats
@@ -288,6 +289,12 @@ def results_table(
     return _markdown_table(columns, ([show(r) for show in columns.values()] for r in rows))
 
 # %% ../nbs/13_cli.ipynb #01720613
+def _show_table(results):
+    "A table where something renders it, its text in a terminal"
+    if not IN_NOTEBOOK: return _say(f"\n{results_table(results)}\n")
+    from IPython.display import display, Markdown
+    display(Markdown(results_table(results)))
+
 def _report(results):
     "The results for a reader"
     s, j, c = results['settings'], results['judge'], 'classifier' if results['judge']['task'] == 'labels' else 'network that tells four rotations apart'
@@ -379,7 +386,8 @@ def _run_all(s, out, device, fresh):
         results = measure_run(out, device)
     except KeyboardInterrupt: raise CliError(f"broken off; what is finished is in {out}: go on with --out {out} --resume")
     scale = 2**20 if sys.platform == 'darwin' else 2**10
-    _say(f"\n{results_table(results)}\n\n{out/'report.md'} tells the rest ({time.perf_counter() - began:.0f} s, at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale:,.0f} MB)")
+    _show_table(results)
+    _say(f"{out/'report.md'} tells the rest ({time.perf_counter() - began:.0f} s, at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale:,.0f} MB)")
     return results
 
 # %% ../nbs/13_cli.ipynb #a0103d55
@@ -422,4 +430,4 @@ def pd_eval(
         _read_run(run)
         file = Path(run)/'results.json'
         results = json.loads(file.read_text()) if file.exists() and not again else measure_run(run, device)
-        _say(results_table(results))
+        _show_table(results)

@@ -133,7 +133,7 @@ predictions = {p.name: p for p in (XPred(), EpsPred(), VPred(), XEpsPred())} # t
 
 def get_prediction(
     pred:str|Prediction, # a short name: x, eps, v or x_eps; or the prediction itself
-)->Prediction:
+)->Prediction: # the one of that name, or the one that was given
     "The prediction called `pred`; raises `ValueError` with the allowed names if there is none"
     if isinstance(pred, type) and issubclass(pred, Prediction): pred = pred()
     if isinstance(pred, Prediction): return pred

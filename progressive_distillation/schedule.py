@@ -123,7 +123,7 @@ class BetaSchedule(_Arc):
         return cls(bar)
     @classmethod
     def linear(cls,
-        steps:int=1000, # number of train timesteps T, >= 2
+        steps:int=1000, # number of training timesteps T, >= 2
         beta_start:float=1e-4, # first beta
         beta_end:float=0.02, # last beta
         zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0

@@ -6,6 +6,7 @@
 __all__ = ['weight_names', 'Weight', 'continuous_weights', 'get_weight']
 
 # %% ../nbs/04_weights.ipynb #a712965d
+from collections.abc import Callable
 from functools import partial
 from torch import Tensor
 from .schedule import NoiseSchedule
@@ -32,7 +33,7 @@ class Weight:
     def clip(self,
         min:float|None=None, # no weight below this
         max:float|None=None, # no weight above this
-    )->'Weight':
+    )->'Weight': # the same function of t, between the two
         "The weight kept between `min` and `max`, as in numpy"
         return Weight(partial(_clipped, self.f, min, max))
     def __add__(self, c): return Weight(partial(_plus, self.f, c))
@@ -56,7 +57,7 @@ weight_names = 'truncated_snr', 'snr', 'snr+1', 'constant' # what `get_weight` k
 def get_weight(
     weight, # one of `weight_names`, None for truncated SNR, or any `t -> (B,)`, which is handed back
     schedule:NoiseSchedule, # whose signal-to-noise ratio is meant
-):
+)->Callable: # `t -> w(t)`, >= 0, `t`'s shape
     "The weight called `weight`; raises `ValueError` with the allowed names if there is none (Salimans & Ho, section 4)"
     if weight is None: weight = 'truncated_snr'
     if callable(weight): return weight

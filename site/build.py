@@ -138,9 +138,14 @@ def as_typed(text): return re.sub(r"(?<=\w)''", '\u2033', re.sub(r'(?<![\w`-])(-
 
 def with_pages(text, source):
     "Equations of a docstring, linked to the page that has them; those of papers stay as they are"
-    return re.sub(r'(?<!Ho, )\b(?:[Ee]quations?|eqs?\.) \(?\d\)?', lambda m: f'[{m[0]}]({source.split("#")[0]})', text)
+    return re.sub(r'(?<!Ho, )\b(?:[Ee]quations?|eqs?\.) \(?\d\)?(?: and \(?\d\)?)?', lambda m: f'[{m[0]}]({source.split("#")[0]})', text)
 
 def outside_code(pattern, to, text): return ''.join(o if i % 2 else re.sub(pattern, to, o) for i, o in enumerate(re.split(r'(`[^`]*`)', text)))
+
+def methods(obj):
+    "What a class does when it is called, and its public methods"
+    from smalldocs import api
+    return [o for o in [vars(obj).get('__call__'), *api.methods(obj)] if o] if isclass(obj) else []
 
 def entry(obj, name, level, source):
     "Heading, call, docstring and a table of arguments of a class, function or method"
@@ -183,10 +188,11 @@ def api_pages(proc):
             if not (isclass(o) or isfunction(o)):
                 line = next(i for i, l in enumerate(lines, 1) if l.startswith(f'{name} ='))
                 value = re.sub(r"<class '[\w.]*?(\w+)'>", r'\1', repr(o))
-                said = (re.search('# (.*)', lines[line - 1]) or ['', f'A {type(o).__name__}'])[1]
+                said = (re.search('# (.*)', lines[line - 1]) or ['', f'a {type(o).__name__}'])[1]
+                said = said[0].upper() + said[1:]
                 return found.append((line, name, said, [f'## {name} {{#{name}}}', f'[source]({source(line)}){{.source-link}}', said, f'```python\n{name} = {value}\n```']))
             line, parts = getsourcelines(o)[1], entry(o, name, 2, source(getsourcelines(o)[1]))
-            for m in api.methods(o) if isclass(o) else []:
+            for m in methods(o):
                 if api.doc(m): parts += entry(m, m.__qualname__, 3, source(getsourcelines(m)[1]))
             found.append((line, name, with_pages(as_typed(api.summary(o)), source(line)), parts))
         for name in module.__all__: add(name, api.unwrapped(getattr(module, name)))
