@@ -150,7 +150,8 @@ def methods(obj):
 def entry(obj, name, level, source):
     "Heading, call, docstring and a table of arguments of a class, function or method"
     from smalldocs import api
-    parts = [f"{'#'*level} {name} {{#{name}}}", f'[source]({source}){{.source-link}}']
+    title = name.replace('_', r'\_') # two of them would be taken for bold
+    parts = [f"{'#'*level} {title} {{#{name}}}", f'[source]({source}){{.source-link}}']
     doc = with_pages(as_typed(outside_code(r'(?<!\\)([<>])', r'\\\1', api.doc(obj))), source)
     if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package) and not o.__name__.startswith('_')]): doc += f"\n\nA {' and '.join(bases)}."
     if isclass(obj) and not api.has_init(obj): return [*parts, doc]
