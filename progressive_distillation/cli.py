@@ -367,7 +367,7 @@ def _run_all(s, out, device, fresh):
     began = time.perf_counter()
     _check_settings(s)
     dls, x, y = _open_data(s['data'], s['size'], s['bs'], device)
-    if len(x) < 4: raise ValueError(f"at least 4 images are needed to train and judge, got {len(x)} in {s['data']}")
+    if len(x) < 5: raise ValueError(f"at least 5 images are needed to train and judge, got {len(x)} in {s['data']}")
     if s['conditional'] and y is None: raise ValueError(f"--conditional needs classes: put the images of {s['data']} into one subfolder a class")
     set_seed(s['seed'])
     model = _make_model(s['model'], x.shape[1:], s['pred'], int(y.max()) + 1 if s['conditional'] else 0)

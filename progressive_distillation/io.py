@@ -41,7 +41,7 @@ def _make(known, spec, what, file):
     if not isinstance(spec, dict) or not isinstance(spec.get('name'), str): raise ValueError(f"{file} must describe its {what} by a name and arguments, got {spec!r:.60}")
     name, arguments = spec['name'], {k: v for k, v in spec.items() if k != 'name'}
     if name not in known:
-        raise ValueError(f"{file} names the {what} {name!r}: known are {', '.join(known)}. Add yours to progressive_distillation.io.{what}s" + (", or pass model=" if what == 'network' else ''))
+        raise ValueError(f"{file} names the {what} {name!r}: known are {', '.join(known)}. Add yours to progressive_distillation.io.{what}s" + (", or pass model=your_network" if what == 'network' else ''))
     try: return known[name](**arguments)
     except Exception as e: raise ValueError(f"{file} describes a {name} that cannot be made ({type(e).__name__}: {e}): restore what save_denoiser wrote") from e
 

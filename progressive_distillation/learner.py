@@ -291,7 +291,7 @@ def _digest(model):
 class DistillationCallback(DiffusionCallback):
     "Algorithm 2: the student's target is where two teacher steps would have led (arXiv 2202.00512)"
     def __init__(self,
-        teacher:Denoiser, # frozen; takes two steps for each of the student's
+        teacher:Denoiser, # frozen; takes `teacher_steps` steps for each of the student's
         steps:int, # the student's number of sampling steps N, >= 1
         weight=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
         conditional:bool=False, # hand the labels to teacher and student as `y`
@@ -351,7 +351,7 @@ def halvings(
     start:int, # steps that the teacher is sampled with
     end:int, # steps of the last student, >= 1
 )->list[int]: # steps of each student, e.g. [32, 16, 8] for 64 and 8
-    "The students between `start` and `end`; raises `ValueError` unless `start` is `end` times a power of two"
+    "How many steps each student takes, from below `start` down to `end`; raises `ValueError` unless `start` is `end` times a power of two"
     _check_whole(start=start, end=end)
     ratio = start / end
     if ratio < 2 or not math.log2(ratio).is_integer():

@@ -113,7 +113,7 @@ class EpsPred(Prediction):
 
 # %% ../nbs/03_prediction.ipynb #b066fde2
 class VPred(Prediction):
-    "The network says the velocity: the image at t = 1, the noise at t = 0"
+    "The network says the velocity: minus the image at t = 1, the noise at t = 0"
     name = 'v'
     def to_x(self, out, z, alpha, sigma): return x_from_v(out, z, alpha, sigma)
     def to_eps(self, out, z, alpha, sigma): return _like(sigma, z) * z + _like(alpha, z) * out

@@ -83,7 +83,7 @@ class _Arc(NoiseSchedule):
 
 # %% ../nbs/02_schedule.ipynb #4badc8f8
 class CosineNoiseSchedule(_Arc):
-    "A quarter circle walked at constant speed (eq. 2): `alpha(1)` and `sigma(0)` are exactly 0"
+    "A quarter circle walked at constant speed (eq. 2): `alpha(1)` and `sigma(0)` are exactly 0 by default"
     def __init__(self,
         logsnr_min:float|None=None, # log-SNR at t = 1; None is -inf: no signal left. The paper's code uses -20
         logsnr_max:float|None=None, # log-SNR at t = 0; None is +inf: no noise at all. The paper's code uses 20

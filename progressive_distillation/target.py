@@ -19,7 +19,7 @@ def appendix_g_target(
     t2:Tensor, # time of `z_t2`, in [0, t), likewise
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # x̃, same shape and dtype as `z_t`
-    "DDIM's step solved for x̂, as printed (Salimans & Ho, appendix G); it subtracts nearly equal numbers when t - t'' is small"
+    "DDIM's step solved for the image, here x̃, as printed (Salimans & Ho, appendix G); it subtracts nearly equal numbers when t - t'' is small"
     c_x, c_z = (_per_image(c, z_t) for c in ddim_coefficients(t, t2, schedule))
     return ((z_t2 - c_z * z_t) / c_x).to(z_t.dtype)
 

@@ -138,7 +138,7 @@ def as_typed(text): return re.sub(r"(?<=\w)''", '\u2033', re.sub(r'(?<![\w`-])(-
 
 def with_pages(text, source):
     "Equations of a docstring, linked to the page that has them; those of papers stay as they are"
-    return re.sub(r'(?<!Ho, )\b(?:[Ee]quations?|eqs?\.) \(?\d\)?(?: and \(?\d\)?)?', lambda m: f'[{m[0]}]({source.split("#")[0]})', text)
+    return re.sub(r'(?<!Ho, )\b(?:[Ee]quations?|eqs?\.) (?:\(\d\)|\d)(?: and (?:\(\d\)|\d))?', lambda m: f'[{m[0]}]({source.split("#")[0]})', text)
 
 def outside_code(pattern, to, text): return ''.join(o if i % 2 else re.sub(pattern, to, o) for i, o in enumerate(re.split(r'(`[^`]*`)', text)))
 
@@ -233,20 +233,24 @@ const sidebar = document.getElementById('quarto-sidebar'), here = sidebar?.query
 if (here) sidebar.scrollTop += here.getBoundingClientRect().top - sidebar.getBoundingClientRect().top - sidebar.clientHeight / 2;
 </script>"""
 
+def options_whole(code): return re.sub(r'(?<=\s)--?[a-z][\w-]*(?![^<]*>)', r'<span class="short">\g<0></span>', code) # or they would break at their dashes
+
 def breakable(line):
     "A line of code in HTML that may go on below behind a bracket, a comma, an equals sign or the dot of a name, but within a comment or a text only between words"
     line = re.sub(r'<span class="(st|ss)">(?=[^<]{1,16}</span>)', r'<span class="\1 short">', line)
+    line = options_whole(line)
+    line = re.sub(r'(?<=</span>)(?=<span class="ss short">\{</span>)', '<wbr>', line) # what a text is filled with
     return re.sub(r'(<span class="(?:co|st|ss)[^>]*>[^<]*</span>|<[^>]*>)|([(\[](?!\))|[,=](?!</span><span class="op">)|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
 
 def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
     begin, inner, end = code.groups()
     inner, lines = re.sub(r'<span class="(\w+)">([^<]*\n[^<]*)</span>', lambda m: '\n'.join(f'<span class="{m[1]}">{o}</span>' for o in m[2].split('\n')), inner), []
-    columns = begin.endswith('<code>') and len(re.findall(r'^\||\S {2,}\S', inner, re.M)) > 1 and max(map(len, inner.split('\n'))) < 120
+    columns = (printed := begin.endswith('<code>')) and len(re.findall(r'^\||\S {2,}\S', inner, re.M)) > 1 and max(map(len, inner.split('\n'))) < 120
     if columns: begin = begin.replace('<code>', '<code class="columns">')
     for line in inner.split('\n'):
         text = html.unescape(re.sub('<[^>]*>', '', line))
-        if len(text) > 40: line = f'<span class="line" style="--hang: {min(len(text) - len(text.lstrip()) + 4, 20)}ch">{line if columns else breakable(line)}</span>'
+        if len(text) > 40: line = f'<span class="line" style="--hang: {min(len(text) - len(text.lstrip()) + 4, 20)}ch">{line if printed else breakable(line)}</span>'
         lines.append(line)
     return begin + '\n'.join(lines) + end
 
@@ -270,6 +274,7 @@ def finish(file, site):
     changes = [(cdn, f'{up}site_libs/katex/'),
         ('<div class="sd-table">(?=\n<table[^>]*>\n<thead>\n<tr>\n<th[^>]*>(?:Argument|Name)<)', '<div class="sd-table arguments">'),
         (r'(?<!<pre>)<code>(?=[^<\n]{1,16}</code>)', '<code class="short">'),
+        (r'(?<=<code>)[^<\n]* --[a-z][^<\n]*(?=</code>)', lambda m: options_whole(m[0])),
         (r'(<pre[^>]*><code[^>]*>)(.*?)(</code></pre>)', hanging),
         (r'([(\u2018\u201c]*)(<span class="math inline">([^<]*)</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together{" brief" * (len(m[3]) < 36)}">{m[0]}</span>'),
         (r'\b(eqs?\.|Equation|Algorithm|appendix) (?=\(?[0-9A-Z])', '\\1\u00a0'),
