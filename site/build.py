@@ -134,13 +134,16 @@ def cells_of(module):
     return found
 
 
-def as_typed(text): return re.sub(r"(?<=\w)''", '\u2033', re.sub(r'(?<![\w`-])(--[a-z][\w-]*)', r'`\1`', text)) # t'' and --option, which would be taken for a quotation mark and a dash
-
 def with_pages(text, source):
     "Equations of a docstring, linked to the page that has them; those of papers stay as they are"
     return re.sub(r'(?<!Ho, )\b(?:[Ee]quations?|eqs?\.) (?:\(\d\)|\d)(?: and (?:\(\d\)|\d))?', lambda m: f'[{m[0]}]({source.split("#")[0]})', text)
 
 def outside_code(pattern, to, text): return ''.join(o if i % 2 else re.sub(pattern, to, o) for i, o in enumerate(re.split(r'(`[^`]*`)', text)))
+
+def as_typed(text):
+    "What Python's authors type for want of better signs: t'' and --option, which would be taken for a quotation mark and a dash, 'text', and signs of two characters"
+    for pattern, to in (r"(?<=\w)''", '\u2033'), (r"(?<![\w`-])(--[a-z][\w-]*)", r'`\1`'), (r"(?<!\w)('[\w.+-]+')(?!\w)", r'`\1`'), ('>=', '≥'), ('<=', '≤'), ('->', '→'): text = outside_code(pattern, to, text)
+    return text
 
 def methods(obj):
     "What a class does when it is called, and its public methods"
@@ -152,8 +155,8 @@ def entry(obj, name, level, source):
     from smalldocs import api
     title = name.replace('_', r'\_') # two of them would be taken for bold
     parts = [f"{'#'*level} {title} {{#{name}}}", f'[source]({source}){{.source-link}}']
-    doc = with_pages(as_typed(outside_code(r'(?<!\\)([<>])', r'\\\1', api.doc(obj))), source)
-    if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package) and not o.__name__.startswith('_')]): doc += f"\n\nA {' and '.join(bases)}."
+    doc = with_pages(outside_code(r'(?<!\\)([<>])', r'\\\1', as_typed(api.doc(obj))), source)
+    if isclass(obj) and (bases := [f'`{o.__name__}`' for o in obj.__bases__ if o.__module__.startswith(package) and not o.__name__.startswith('_')]): doc += f"\n\nSubclass of {' and '.join(bases)}."
     if isclass(obj) and not api.has_init(obj): return [*parts, doc]
     module, docs, call, rows = sys.modules[obj.__module__], api.safe_docments(obj), [], []
     def row(label, anno, default, said): rows.append([label, '' if anno is api.EMPTY else api.type_text(anno, module), default, as_typed(said or '')])
