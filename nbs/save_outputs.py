@@ -16,7 +16,9 @@ def run(path):
     NotebookClient(nb, timeout=None, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}).execute()
     nb.metadata.pop('widgets', None)
     for cell in nb.cells:
-        if cell.cell_type == 'code': cell.outputs = [o for o in cell.outputs if live_only not in o.get('data', {}) and o.get('name') != 'stderr']
+        if cell.cell_type != 'code': continue
+        if said := ''.join(o.text for o in cell.outputs if o.get('name') == 'stderr'): raise ValueError(f"{path.name}, cell {cell.id}, writes to stderr, which a page does not show: {said}")
+        cell.outputs = [o for o in cell.outputs if live_only not in o.get('data', {})]
     clean_nb(nb)
     path.write_text(nbformat.writes(nb, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
 

@@ -20,7 +20,6 @@ from safetensors.torch import load_file, save_file
 from fastcore.basics import patch
 from fastcore.imports import IN_NOTEBOOK
 from fastcore.script import call_parse, is_cli, CliError
-from fastai.torch_core import default_device, set_seed
 from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid, _floats
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
@@ -31,6 +30,7 @@ from .sampling import ddim_sample
 from .schedule import CosineNoiseSchedule, _check_whole
 from .unet import UNet, PatchNet
 from .weights import get_weight
+from fastai.torch_core import default_device, set_seed
 
 # %% ../nbs/13_cli.ipynb #6df22f71
 @contextmanager

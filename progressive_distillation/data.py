@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from PIL import Image, ImageOps, UnidentifiedImageError
 from fastcore.parallel import parallel
+from .schedule import _check_whole
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.torch_core import show_image
 from sklearn.datasets import load_digits
-from .schedule import _check_whole
 
 # %% ../nbs/06_data.ipynb #f564eeb9
 def image_grid(

@@ -18,6 +18,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fastcore.basics import patch
 from fastcore.foundation import L
 from fastcore.imports import IN_NOTEBOOK
+from .data import show_grid
+from .denoiser import Denoiser
+from .prediction import _like
+from .sampling import ddim_sample
+from .schedule import _check_whole
+from .target import distillation_target, _follow, _plan
+from .weights import get_weight
 from fastai.callback.core import Callback, CancelFitException, CancelValidException, _inner_loop
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
@@ -26,13 +33,6 @@ from fastai.learner import CastToTensor, Learner
 from fastai.optimizer import OptimWrapper
 from fastai.torch_core import set_seed
 from fastprogress.fastprogress import progress_bar
-from .data import show_grid
-from .denoiser import Denoiser
-from .prediction import _like
-from .sampling import ddim_sample
-from .schedule import _check_whole
-from .target import distillation_target, _follow, _plan
-from .weights import get_weight
 
 # %% ../nbs/08_teacher.ipynb #eefea28a
 def weighted_mse(

@@ -13,12 +13,12 @@ import warnings
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
+from .data import tensor_dls
+from .sampling import ddim_sample
 from fastai.learner import Learner
 from fastai.metrics import accuracy
 from fastai.callback import schedule # patches `Learner` with fit_one_cycle
 from fastai.torch_core import set_seed
-from .data import tensor_dls
-from .sampling import ddim_sample
 
 # %% ../nbs/10_metrics.ipynb #f3d359f1
 class FeatureNet(nn.Module):
