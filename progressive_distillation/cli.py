@@ -324,7 +324,7 @@ def _report(results):
 def _settle(settings):
     "What `pd_distill` was asked for: settings, folder, device, and whether the run begins"
     resume, device, out = settings.pop('resume'), _device(settings.pop('device')), settings.pop('out')
-    out = Path(out or f"runs/{Path(settings['data']).name}")
+    out = Path(out or f"runs/{Path(settings['data']).absolute().name}")
     if resume: settings |= _read_run(out)
     elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
     return settings, out, device, not resume

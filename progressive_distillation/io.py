@@ -141,17 +141,20 @@ def export_onnx(
     file, # file to write, e.g. 'student.onnx', must not exist; its folder is made
     shape, # (C, H, W) of the images, each >= 1
 )->Path: # the file
-    "Write `x_hat = denoiser(z, t)` as an ONNX graph for any batch size, float32, `z` of shape (B, C, H, W) and `t` of shape (B,); needs onnx and onnxscript, and raises `ValueError` for anything but a denoiser and a shape of three numbers"
+    "Write `x_hat = denoiser(z, t)` as an ONNX graph for any batch size, float32, `z` of shape (B, C, H, W) and `t` of shape (B,); needs onnx and onnxscript, and raises `ValueError` for anything but a denoiser and the shape of images that it takes, `FileExistsError` for a file that is there"
     if not isinstance(denoiser, Denoiser): raise ValueError(f"denoiser must be a Denoiser, which knows what its network's output means, got {denoiser!r:.60}")
+    if not isinstance(shape, (tuple, list)) or len(shape) != 3: raise ValueError(f"shape must be (channels, height, width), got {shape!r}")
     _check_whole(**dict(zip(('channels', 'height', 'width'), shape)))
-    if len(shape) != 3: raise ValueError(f"shape must be (channels, height, width), got {shape!r}")
     try: import onnxscript
     except ImportError as e: raise ImportError("writing ONNX needs two more packages: pip install onnx onnxscript") from e
     file = Path(file).expanduser()
     if file.exists(): raise FileExistsError(f"{file} already exists: choose another name or remove it")
     file.parent.mkdir(parents=True, exist_ok=True)
     draft, any_batch = file.with_name(f'.{file.name}'), torch.export.Dim('batch', min=1)
-    example = copy.deepcopy(denoiser).cpu().float().eval(), (torch.randn(2, *shape), torch.rand(2))
+    example = model, inputs = copy.deepcopy(denoiser).cpu().float().eval(), (torch.randn(2, *shape), torch.rand(2))
+    model.compute_dtype = None
+    try: model(*inputs)
+    except Exception as e: raise ValueError(f"this denoiser does not take images of shape {tuple(shape)} without labels ({type(e).__name__}: {str(e).splitlines()[0]:.100})") from e
     with warnings.catch_warnings(), contextlib.redirect_stdout(None):
         warnings.simplefilter('ignore')
         torch.onnx.export(*example, draft, dynamo=True, input_names=['z', 't'], output_names=['x_hat'], dynamic_shapes=dict(z={0: any_batch}, t={0: any_batch}), external_data=False, verbose=False)

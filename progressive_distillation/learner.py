@@ -41,7 +41,8 @@ def weighted_mse(
     weight:Tensor, # weight of each image's error, shape (B,)
     reduction:str='mean', # 'mean' for one number, 'none' for one an image
 )->Tensor: # >= 0; one number, or shape (B,) for 'none'
-    "`w(t) ||target - x_hat||²`, averaged over pixels, the loss of both algorithms"
+    "`w(t) ||target - x_hat||²`, averaged over pixels, the loss of both algorithms; raises `ValueError` for another reduction"
+    if reduction not in ('mean', 'none'): raise ValueError(f"reduction must be mean or none, got {reduction!r}")
     loss = weight * (x_hat - target).pow(2).flatten(1).mean(1)
     return loss.mean() if reduction == 'mean' else loss
 
@@ -90,11 +91,12 @@ def before_batch(self:DiffusionCallback):
 
 # %% ../nbs/08_teacher.ipynb #9d22649e
 class StopIfNotFinite(Callback):
-    "Clips gradients, and stops before a loss or gradient that is not finite can reach the weights"
+    "Clips gradients, and stops with a `FloatingPointError` before a loss or gradient that is not finite can reach the weights; raises `ValueError` for a clip that is not above 0"
     order = MixedPrecision.order + 1
     def __init__(self,
         clip:float=1., # largest norm of all gradients together (the paper's code uses 1)
     ):
+        if not clip > 0: raise ValueError(f"the largest norm of gradients must be above 0, got {clip}")
         self.clip = clip
     def _stop(self, what, value):
         if hasattr(self.learn, 'lr_finder'): raise CancelFitException
@@ -237,8 +239,10 @@ def fit_anneal(self:Learner,
     label:str='training', # name on the progress bar and in errors
     cbs=None, # further callbacks
 ):
-    "Warm up for a twentieth of the updates, then anneal the learning rate along a cosine to exactly 0, behind one progress bar"
-    lr, show = lr or self.lr, hasattr(self, 'progress') and (IN_NOTEBOOK or sys.stdout.isatty())
+    "Warm up for a twentieth of the updates, then anneal the learning rate along a cosine to exactly 0, behind one progress bar; raises `ValueError` for epochs below 1 or a learning rate that is not above 0"
+    _check_whole(epochs=epochs)
+    lr, show = self.lr if lr is None else lr, hasattr(self, 'progress') and (IN_NOTEBOOK or sys.stdout.isatty())
+    if not 0 < lr < math.inf: raise ValueError(f"lr must be above 0 and finite, got {lr}")
     with self.no_bar(), self.no_logging():
         self.fit(epochs, lr, cbs=[ParamScheduler({'lr': combined_cos(0.05, lr / 25, lr, 0)}), StageBar(label, show), *L(cbs)])
     return self
@@ -267,7 +271,7 @@ def sample(self:Learner,
     noise = make_noise(n, self.image_shape, seed).to(device)
     cond = {}
     if self.diffusion.conditional: cond['y'] = (torch.arange(n) % len(self.dls.vocab) if y is None else y).to(device)
-    return ddim_sample(self.model, noise, steps or self.model.steps or 256, progress=progress, **cond)
+    return ddim_sample(self.model, noise, self.model.steps or 256 if steps is None else steps, progress=progress, **cond)
 
 # %% ../nbs/08_teacher.ipynb #07f276ad
 @patch
@@ -372,8 +376,9 @@ def distill_stage(self:Learner,
     label:str='distilling', # name on the progress bar and in errors
     cbs=None, # further callbacks
 )->Denoiser: # the student, which remembers its `steps`
-    "One pass of Algorithm 2's outer loop: a copy of the learner's model learns to take two of its steps in one"
+    "One pass of Algorithm 2's outer loop: a copy of the learner's model learns to take two of its steps in one; raises `ValueError` for a teacher that says noise on a schedule whose alpha ends at 0"
     teacher, diffusion = self.model, self.diffusion
+    if teacher.pred.name == 'eps' and teacher.schedule.alpha(torch.tensor(1.)) == 0: raise ValueError("a network that says the noise (pred eps) has no image at t = 1, where alpha is 0, and cannot be distilled from there: use v, x or x_eps, or a schedule that stops short of 0")
     trained = [p.requires_grad for p in teacher.parameters()]
     student = copy.deepcopy(teacher).requires_grad_(True)
     student.steps = steps
@@ -416,9 +421,10 @@ def distill(self:Learner,
     seed:int|None=None, # each stage gives the same result for the same seed, whatever ran before it
     cbs=None, # further callbacks, for every stage
 )->list[Denoiser]: # the students, from most steps to fewest; each remembers its `steps`
-    "Progressive distillation: the student of each stage is the teacher of the next. The learner's own model stays as it is; `learn.records` tells what happened"
+    "Progressive distillation: the student of each stage is the teacher of the next. The learner's own model stays as it is; `learn.records` tells what happened. Raises `ValueError` for steps that do not halve, and for epochs, `refine` or `extra` out of range"
     todo = halvings(start, end)
     _check_whole(epochs=epochs, refine=refine)
+    if not 0 < extra < math.inf: raise ValueError(f"extra must be above 0 and finite, got {extra}")
     if self.model.steps not in (None, start): raise ValueError(f"this model was distilled for {self.model.steps} steps: pass start={self.model.steps}, got start={start}")
     first, self.students, self.records = self.model, [], []
     try:

@@ -93,6 +93,7 @@ def prepare(file):
         if cell['cell_type'] == 'raw': cell['source'] = re.sub('output-file: .*\n', '', text_of(cell['source']))
         if cell['cell_type'] != 'code': continue
         code = text_of(cell['source'])
+        if any(re.match(r'(VBox|interactive)\(', text_of(o.get('data', {}).get('text/plain', ''))) for o in cell['outputs']): sys.exit(f"{file.name} was saved with a widget, which is dead on a page: save it with python nbs/save_outputs.py {file.name}")
         outputs = [o for o in cell['outputs'] if text_of(o.get('data', {}).get('text/html', 'shown')).strip() and not text_of(o.get('data', {}).get('text/html', '')).strip().startswith('<style>')]
         for before, o in zip(outputs[:-1], outputs[1:]): # one stream, however many times it was flushed
             if before.get('name') == o.get('name') == 'stdout': o['text'], before['text'] = text_of(before['text']) + text_of(o['text']), ''
