@@ -126,7 +126,7 @@ def digits_dls(
     valid_pct:float=0.1, # share held out for validation, in [0, 1)
     **kwargs, # for `tensor_dls`: `seed`, `device`
 )->DataLoaders: # images of shape (1, 8, 8) in [-1, 1], labels 0 … 9
-    "1,797 real handwritten digits of 8×8 pixels and 17 greys, shipped with scikit-learn (UCI ML handwritten digits)"
+    "1,797 real handwritten digits of 8×8 pixels and 17 greys, shipped with scikit-learn (UCI ML handwritten digits); errors as `tensor_dls`"
     x, y = load_digits(return_X_y=True)
     x = torch.tensor(x / 8 - 1, dtype=torch.float32).view(-1, 1, 8, 8)
     return tensor_dls(x, torch.tensor(y), bs=bs, valid_pct=valid_pct, vocab=[str(i) for i in range(10)], **kwargs)
@@ -182,7 +182,7 @@ def fashion_mnist_dls(
     bs:int=128, # batch size, >= 1
     **kwargs, # for `tensor_dls`: `device`
 )->DataLoaders: # images of shape (1, 28, 28) in [-1, 1], labels 0 … 9; 60,000 to train on, 10,000 to validate
-    "70,000 pictures of clothes (Xiao et al. 2017, MIT licence)"
+    "70,000 pictures of clothes (Xiao et al. 2017, MIT licence); raises `FileNotFoundError` where they are not and cannot be fetched, `ValueError` for damaged files"
     folder, parts = _fashion_folder(path), {}
     for key, (name, md5) in fashion_mnist_files.items():
         file = folder/name
@@ -271,7 +271,7 @@ def load_images(
     channels:int|None=None, # 1 for grey, 3 for colour; what the images are if None
     progress:bool=False, # show a progress bar
 )->tuple[Tensor,Tensor|None,list|None]: # images, uint8 (n, channels, size, size); class numbers (n,) and names if the images lie in two or more subfolders
-    "All images of a folder in memory; every one is decoded, and those that can't be are named in a `ValueError`"
+    "All images of a folder in memory; every one is decoded, and those that can't be are named in a `ValueError`; raises `FileNotFoundError` and `NotADirectoryError` for what is no folder"
     _check_whole(size=size)
     if channels not in (None, 1, 3): raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels!r}")
     folder = Path(folder).expanduser()

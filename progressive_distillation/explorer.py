@@ -97,7 +97,7 @@ def _page(draw, controls, start, names):
 
 # %% ../nbs/14_explorer.ipynb #2efd31e7
 class Explorer:
-    "Controls over `draw`: they call it in a live notebook, and move through its saved pictures on a page without a kernel"
+    "Controls over `draw`: they call it in a live notebook, and move through its saved pictures on a page without a kernel; raises `ValueError` for controls without values, or names and starts that do not fit them"
     def __init__(self,
         draw:Callable, # keyword arguments, one for each control, to a matplotlib figure
         names:dict|None=None, # what to call a control beside its slider, if not by its argument's name

@@ -80,7 +80,7 @@ class DiffusionCallback(Callback):
 # %% ../nbs/08_teacher.ipynb #c041dc95
 @patch
 def before_batch(self:DiffusionCallback):
-    "Equation (1), with equation (2)'s target and weight as the label"
+    "Equation (1), with the target and the weight of equation (2) as the label; raises `ValueError` for images that are not finite"
     x, y = self.xb[0].as_subclass(Tensor), self.yb[0].as_subclass(Tensor) if self.conditional else None
     if not math.isfinite(x.sum().item()): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
     t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
@@ -113,7 +113,7 @@ class StopIfNotFinite(Callback):
 
 # %% ../nbs/08_teacher.ipynb #ee40dd9d
 class EMACallback(Callback):
-    "Equation (3): averages the weights over updates and leaves the average in the model at the end (PyTorch's `AveragedModel`)"
+    "Equation (3): averages the weights over updates and leaves the average in the model at the end (PyTorch's `AveragedModel`); raises `ValueError` for a decay outside of [0, 1)"
     order = MixedPrecision.order + 2
     def __init__(self,
         decay:float=0.999, # share of the average that stays at each update, in [0, 1)
@@ -293,7 +293,7 @@ def _digest(model):
 
 # %% ../nbs/09_distillation.ipynb #961a364d
 class DistillationCallback(DiffusionCallback):
-    "Algorithm 2: the student's target is where two teacher steps would have led (arXiv 2202.00512)"
+    "Algorithm 2: the student's target is where two teacher steps would have led (arXiv 2202.00512); raises `ValueError` for steps below 1 and for a teacher that is the student, `RuntimeError` if the teacher changes"
     def __init__(self,
         teacher:Denoiser, # frozen; takes `teacher_steps` steps for each of the student's
         steps:int, # the student's number of sampling steps N, >= 1

@@ -83,7 +83,7 @@ class _Arc(NoiseSchedule):
 
 # %% ../nbs/02_schedule.ipynb #4badc8f8
 class CosineNoiseSchedule(_Arc):
-    "A quarter circle walked at constant speed (eq. 2): `alpha(1)` and `sigma(0)` are exactly 0 by default"
+    "A quarter circle walked at constant speed (eq. 2): `alpha(1)` and `sigma(0)` are exactly 0 by default; raises `ValueError` for log-SNRs that do not fall"
     def __init__(self,
         logsnr_min:float|None=None, # log-SNR at t = 1; None is -inf: no signal left. The paper's code uses -20
         logsnr_max:float|None=None, # log-SNR at t = 0; None is +inf: no noise at all. The paper's code uses 20
@@ -99,7 +99,7 @@ class CosineNoiseSchedule(_Arc):
 
 # %% ../nbs/02_schedule.ipynb #4ec63d20
 class BetaSchedule(_Arc):
-    "A discrete DDPM-style schedule of T steps: train timestep k is t = (k + 1)/T, t = 0 is clean, the angle is interpolated between"
+    "A discrete DDPM-style schedule of T steps: train timestep k is t = (k + 1)/T, t = 0 is clean, the angle is interpolated between; raises `ValueError` for a product that does not fall from at most 1 to at least 0"
     def __init__(self,
         alphas_cumprod, # cumulative products of 1 - beta, falling, in [0, 1], shape (T,)
     ):

@@ -39,7 +39,7 @@ class TimeEmbedding(nn.Module):
 def waves(self:TimeEmbedding,
     t:Tensor, # times in [0, 1], shape (B,)
 )->Tensor: # sines, then cosines, in [-1, 1], shape (B, 2 * frequencies)
-    "Equation (1), in float32 whatever the network's dtype"
+    "Equation (1), in float32 whatever the network's dtype; raises `ValueError` for times that are not of shape (B,)"
     if t.ndim != 1: raise ValueError(f"t must have shape (B,), one time for each image, got {tuple(t.shape)}")
     angle = t[:, None].float() * (math.pi/4 * 2**(torch.arange(self.frequencies, device=t.device) / 2))
     return torch.cat([angle.sin(), angle.cos()], 1)
@@ -115,7 +115,7 @@ def _up_path(widths, depth, emb, skips):
 
 # %% ../nbs/07_unet.ipynb #2b0641fc
 class UNet(nn.Module):
-    "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B)"
+    "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B); raises `ValueError` if no resolution is named"
     def __init__(self,
         channels:int=1, # channels of the image, >= 1
         out_channels:int|None=None, # channels of the answer, `pred.channels(channels)`; as the image if None
@@ -181,7 +181,7 @@ class _NeighbourBlock(nn.Module):
 
 # %% ../nbs/07_unet.ipynb #16379000
 class PatchNet(nn.Module):
-    "For tiny images: patches become channels, then dense layers see the whole and convolutions the neighbours, in turn"
+    "For tiny images: patches become channels, then dense layers see the whole and convolutions the neighbours, in turn; raises `ValueError` for a size that patches do not fill"
     def __init__(self,
         channels:int=1, # channels of the image, >= 1
         size:int=8, # height and width of the image in pixels, a multiple of `patch`
