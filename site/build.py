@@ -34,8 +34,12 @@ def install_packages():
 
 
 def vendor(libs):
-    "KaTeX and onnxruntime into the folder `libs` of the site"
+    "KaTeX, MiniSearch, onnxruntime and our own script into the folder `libs` of the site"
     katex, ort = npm_folder/'katex', npm_folder/'onnxruntime-web'
+    shutil.copy(root/'site'/'page.js', libs)
+    shutil.rmtree(libs/'fuse')
+    (libs/'minisearch').mkdir()
+    for name in 'dist/es/index.js', 'LICENSE.txt': shutil.copy(npm_folder/'minisearch'/name, libs/'minisearch')
     for name in 'katex.min.css', 'katex.min.js', 'contrib/auto-render.min.js':
         (libs/'katex'/name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(katex/'dist'/name, libs/'katex'/name)
@@ -43,6 +47,22 @@ def vendor(libs):
     shutil.copy(katex/'LICENSE', libs/'katex')
     (libs/'onnxruntime').mkdir()
     for name in 'ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm': shutil.copy(ort/'dist'/name, libs/'onnxruntime')
+
+
+def lighten(site):
+    "Leave of the style sheets and of the font of icons what the pages use"
+    from fontTools.subset import main as subset
+    icons, sheets = site/'site_libs'/'bootstrap-icons', [o for o in site.rglob('*.css') if 'katex' not in o.parts]
+    users = [o for o in site.rglob('*') if o.suffix in ('.html', '.js') and not {'onnxruntime', 'bootstrap', 'minisearch'} & set(o.parts)]
+    switched = 'show active collapse collapsed collapsing collapse-horizontal'.split() # by Bootstrap's script
+    with tempfile.TemporaryDirectory() as made:
+        for sheet in sheets:
+            subprocess.run(['node', npm_folder/'purgecss'/'bin'/'purgecss.js', '--css', sheet, '--content', *users, '--safelist', *switched, '--output', made], check=True, stdout=subprocess.DEVNULL)
+            shutil.move(Path(made)/sheet.name, sheet)
+    used = re.findall(r'content: ?"\\([0-9a-f]{4})"', ''.join(o.read_text(encoding='utf-8') for o in sheets))
+    subset([str(icons/'fonts'/'bootstrap-icons.woff'), f"--unicodes={','.join(sorted(set(used)))}", '--flavor=woff', f"--output-file={icons/'fonts'/'icons.woff'}"])
+    for o in icons.glob('fonts/bootstrap-icons.*'): o.unlink()
+    replace(icons/'bootstrap-icons.min.css', (r'src:[^;}]*', 'src:url("fonts/icons.woff") format("woff")'))
 
 
 # ---- The notebooks, between nbdev and smalldocs
@@ -111,8 +131,9 @@ def prepare(file):
 # ---- TeX as plain text, for search results and for words beside a figure
 
 letters = {f'\\{n}': chr(c) for n, c in zip('alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigmaf sigma tau upsilon phi chi psi omega'.split(), range(0x3b1, 0x3ca))}
-letters |= {'\\varphi': 'φ', '\\Delta': 'Δ', '\\Sigma': 'Σ', '\\sum': 'Σ', '\\sqrt': '√', '\\le': '≤', '\\ge': '≥', '\\to': '→', '\\infty': '∞', '\\cdot': '·', '\\times': '×', '\\approx': '≈', '\\dots': '…', '\\in': '∈', '\\sim': '∼', '\\ne': '≠', '\\frac': ' '}
+letters |= {'\\varphi': 'φ', '\\ell': 'ℓ', '\\Delta': 'Δ', '\\Sigma': 'Σ', '\\sum': 'Σ', '\\sqrt': '√', '\\le': '≤', '\\ge': '≥', '\\to': '→', '\\infty': '∞', '\\cdot': '·', '\\times': '×', '\\approx': '≈', '\\dots': '…', '\\in': '∈', '\\sim': '∼', '\\ne': '≠', '\\frac': ' '}
 letters |= {f'\\{n}': n for n in 'cos sin tan cot log exp max min'.split()}
+below = str.maketrans('0123456789aehijklmnoprstuvx', '₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ')
 marks = {'\\hat': '\u0302', '\\tilde': '\u0303', '\\bar': '\u0304', '\\widehat': '\u0302'}
 
 def plain(text):
@@ -121,6 +142,7 @@ def plain(text):
     text = re.sub(r'(\\(?:hat|tilde|bar|widehat))(?![a-z])\s*\{?\s*(\\[a-z]+|\w)\}?', lambda m: letters.get(m[2], m[2]) + marks[m[1]], text)
     text = re.sub(r'\\[A-Za-z]+', lambda m: letters.get(m[0], ''), text)
     text = re.sub(r'\\[,;:! ()\[\]]', ' ', text)
+    text = re.sub(r'(?<![\w])(\w[\u0302-\u0304]?)_\{?([0-9a-z]+)\}?(?!\w)', lambda m: m[1] + m[2].translate(below) if set(m[2]) <= set(map(chr, below)) else m[0], text)
     return ' '.join(re.sub(r'[${}`]|\*\*', '', text).split())
 
 
@@ -218,7 +240,7 @@ find_root = """<script>
 (function(){ // the server shows this page at any depth: find the folder of the site, so that its links are right
   for (let at = new URL('./', location.href);; at = new URL('../', at)) {
     const ask = new XMLHttpRequest();
-    ask.open('GET', new URL('search.json', at), false);
+    ask.open('GET', new URL('favicon.svg', at), false);
     try { ask.send() } catch (e) { return }
     if (ask.status === 200) { document.write('<base href="' + at + '">'); return }
     if (at.pathname === '/') return;
@@ -226,16 +248,9 @@ find_root = """<script>
 })();
 </script>"""
 
-after_layout = r"""<script>
-for (const table of document.querySelectorAll('.sd-table > table')) { // cells that stand one below the other keep the heads of their columns
-  const heads = [...table.tHead.rows[0].cells].map(o => o.textContent.replace(/\\[()]/g, '').trim());
-  for (const row of table.tBodies[0].rows) [...row.cells].forEach((o, i) => { o.dataset.head = heads[i] });
-  table.classList.toggle('named', [...table.tBodies[0].rows].some(o => o.cells[0].textContent.length > 16)); // rows with long names need room for them
-}
-for (const o of document.querySelectorAll('.sd-table, .cell-output pre, .cell-output-display, p.wide')) o.classList.toggle('goes-on', o.scrollWidth > o.clientWidth + 1); // what is cut off says so
-const sidebar = document.getElementById('quarto-sidebar'), here = sidebar?.querySelector('.sidebar-link.active'); // the page one reads is in sight
-if (here) sidebar.scrollTop += here.getBoundingClientRect().top - sidebar.getBoundingClientRect().top - sidebar.clientHeight / 2;
-</script>"""
+search_box = """<div class="search" role="search"><i class="bi bi-search" aria-hidden="true"></i>
+<input type="search" class="form-control form-control-sm" placeholder="Search" aria-label="Search" autocomplete="off" role="combobox" aria-autocomplete="list" aria-expanded="false" aria-controls="search-results">
+<div class="search-results dropdown-menu" id="search-results" role="listbox" aria-label="Results"></div><p class="search-status" role="status"></p></div>"""
 
 def options_whole(code): return re.sub(r'(?<=\s)--?[a-z][\w-]*(?![^<]*>)', r'<span class="short">\g<0></span>', code) # or they would break at their dashes
 
@@ -265,15 +280,40 @@ def is_wide(png):
 
 def wide(figure):
     "A figure of a notebook, marked if it is wide"
-    return figure[0].replace('cell-output-display"', 'cell-output-display" tabindex="0"', 1).replace('class="img-fluid"', 'class="img-fluid wide"') if is_wide(base64.b64decode(figure[2][:32])) else figure[0]
+    return figure[0].replace('class="img-fluid"', 'class="img-fluid wide"') if is_wide(base64.b64decode(figure[2][:32])) else figure[0]
 
 
-def finish(file, site):
+def strings(notebook): return {o.value for c in read(notebook)['cells'] if c['cell_type'] == 'code' for o in ast.walk(tree(text_of(c['source']))) if isinstance(o, ast.Constant) and isinstance(o.value, str)}
+
+def download(notebook):
+    "A link to a notebook, with what it takes to run it; nothing where there is nothing to run"
+    if not any(o['cell_type'] == 'code' for o in read(notebook)['cells']): return ''
+    beside = any(next(notebook.parent.glob(o), None) for o in strings(notebook) if re.fullmatch(r'[\w*.][\w*./-]*[./*][\w*./-]*', o) and re.search('[a-z]', o)) # it reads files of the repository
+    needs = 'in the folder <code>nbs</code> of a clone of the repository' if beside else "with Jupyter, after <code>pip install '.[course]'</code> in a clone of the repository"
+    return f'<p class="download"><a href="{notebook.name}" download><i class="bi bi-download" aria-hidden="true"></i> Download this notebook</a>. It runs {needs}.</p>'
+
+
+def sidebar(site):
+    "Addresses and titles of all pages, in order"
+    return re.findall('<div class="sidebar-item-container"><a href="([^"]*)"[^>]*><span class="menu-text">([^<]*)', (site/'index.html').read_text(encoding='utf-8'))
+
+def neighbours(name, pages):
+    "Links to the pages before and after `name`, if it is read in a row with them and not looked up"
+    pages = [o for o in pages if not re.match('api/|glossary', o[0])]
+    at = next((i for i, o in enumerate(pages) if o[0] == name), None)
+    if at is None: return ''
+    before, after = pages[at - 1:at], pages[at + 1:at + 2]
+    links = [f'<div class="nav-page nav-page-{side}">' + ''.join(f'<a href="{href}" class="pagination-link" rel="{rel}">{mark.format(title)}</a>' for href, title in found) + '</div>' for side, rel, found, mark in
+        [('previous', 'prev', before, '<i class="bi bi-arrow-left-short" aria-hidden="true"></i> <span class="nav-page-text">{}</span>'), ('next', 'next', after, '<span class="nav-page-text">{}</span> <i class="bi bi-arrow-right-short" aria-hidden="true"></i>')]]
+    return f'<nav class="page-navigation" aria-label="Pages before and after">{"".join(links)}</nav>'
+
+
+def finish(file, site, pages):
     "Make a page read offline, by keyboard, and with its notebook at hand"
     up = '../'*(len(file.relative_to(site).parts) - 1)
     notebook = root/'nbs'/f'{file.stem}.ipynb'
-    download = f'<p class="download"><a href="{notebook.name}" download><i class="bi bi-download" aria-hidden="true"></i> Download this notebook</a></p>'
-    if has_notebook := (not up and notebook.exists()): shutil.copy(notebook, site)
+    offer = download(notebook) if not up and notebook.exists() else ''
+    if offer: shutil.copy(notebook, site)
     by_keys = 'role="button" tabindex="0" onkeydown="if(event.key===\'Enter\'||event.key===\' \'){event.preventDefault();this.click()}"'
     changes = [(cdn, f'{up}site_libs/katex/'),
         ('<div class="sd-table">(?=\n<table[^>]*>\n<thead>\n<tr>\n<th[^>]*>(?:Argument|Name)<)', '<div class="sd-table arguments">'),
@@ -283,24 +323,44 @@ def finish(file, site):
         (r'([(\u2018\u201c]*)(<span class="math inline">([^<]*)</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together{" brief" * (len(m[3]) < 36)}">{m[0]}</span>'),
         (r'\b(eqs?\.|Equation|Algorithm|appendix) (?=\(?[0-9A-Z])', '\\1\u00a0'),
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
-        (r'<p>(?=<img [^>]*src="([^":]+\.png)")', lambda m: '<p class="wide" tabindex="0">' if is_wide((file.parent/m[1]).read_bytes()) else m[0]),
+        (r'<p>(?=<img [^>]*src="([^":]+\.png)")', lambda m: '<p class="wide">' if is_wide((file.parent/m[1]).read_bytes()) else m[0]),
         (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'([._])(?=\w)', r'\1<wbr>', m[0])), # where a long name may break
-        ('<pre(?= |>)', '<pre tabindex="0"'), ('<div class="(sd-table[^"]*)">', r'<div class="\1" tabindex="0">'), ('<span class="math display">', '<span class="math display" tabindex="0">'), # they scroll
-        ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), ('(<a class="sidebar-item-toggle[^>]*)role="navigation"', lambda m: m[1] + by_keys), # they open
-        ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">', '<nav class="page-navigation" aria-label="Pages before and after">'), ('</body>', lambda m: after_layout + m[0])]
-    if has_notebook: changes.append(('(<header id="title-block-header".*?</header>)', lambda m: m[1] + download))
+        ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), # they open
+        (r' role="navigation" aria-expanded="\w+"(><span class="menu-text">([^<]*)</span></a><a class="sidebar-item-toggle[^>]*)role="navigation"([^>]*)aria-label="Toggle section"', lambda m: f'{m[1]}{by_keys}{m[3]}aria-label="Pages of {m[2]}"'),
+        ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">.*?</nav>', lambda m: neighbours(file.name if not up else '', pages)),
+        ('<nav id="quarto-sidebar"', r'\g<0> aria-label="All pages"'), ('<nav id="TOC"', r'\g<0> aria-labelledby="toc-title"'),
+        ('<nav class="quarto-page-breadcrumbs" aria-label="breadcrumb">(.*?)</nav>', r'<div class="quarto-page-breadcrumbs">\1</div>'), # it stands in a nav
+        ('<a (class="quarto-color-scheme-toggle[^"]*)" href=""([^>]*) return false;">(.*?)</a>', r'<button type="button" \1 btn"\2" aria-label="Dark mode" aria-pressed="false">\3</button>'),
+        ('<div class="smalldocs-search".*?</div></div>', search_box), ('(<div class="sidebar-title[^>]*><a href="[./]*)"', r'\1index.html"'),
+        ('<script src="[./]*site_libs/fuse/fuse.min.js"></script>', ''), ('</head>', rf'<script src="{up}site_libs/page.js" defer></script>\g<0>'), ('<body[^>]*>', r'\g<0><a class="skip" href="#quarto-document-content">Skip to the text</a>')]
+    if offer: changes.append(('(<header id="title-block-header".*?</header>)', lambda m: m[1] + offer))
     if file.name == '404.html': changes.append(('(<head><meta charset="utf-8">)', lambda m: m[1] + find_root))
     replace(file, *changes)
 
 
 def finish_search(file):
-    "Search by what is read, not by what was typed to typeset it"
-    file.write_text(json.dumps([{k: plain(v) if k in ('title', 'section', 'text') else v for k, v in o.items()} for o in read(file)], ensure_ascii=False), encoding='utf-8')
+    "Search by what is read, not by what was typed to typeset it; a letter is found in the glossary first"
+    entries = [{k: plain(v) if k in ('title', 'section', 'text') else v for k, v in o.items()} for o in read(file)]
+    for place, section in re.findall(r'<section id="([^"]*)"[^>]*>(.*?)</section>', (file.parent/'glossary.html').read_text(encoding='utf-8'), re.S):
+        for i, row in enumerate(re.findall('<tr>\n?<td.*?</tr>', section, re.S)):
+            cells = [plain(html.unescape(re.sub('<[^>]*>', '', o))) for o in re.findall('<td[^>]*>(.*?)</td>', row, re.S)]
+            entries.append(dict(objectID=f'{place}-{i}', href=f'glossary.html#{place}', title=cells[0], section='Glossary', text=' · '.join(filter(None, cells[1:]))))
+    file.write_text(json.dumps(entries, ensure_ascii=False), encoding='utf-8')
 
 
 def finish_copy(file):
-    "A Markdown copy says what an explorer shows, without its pictures"
-    replace(file, (r'<div class="explorer">.*?<img [^>]*alt="([^"]*)".*?</script></div>', lambda m: f'*Explorer, which moves on the page {file.name.replace(".llms.md", ".html")}: {html.unescape(m[1])}*'))
+    "A Markdown copy says what an explorer shows, without its pictures, and is read without a browser"
+    replace(file, (r'<div class="explorer">.*?<img [^>]*alt="([^"]*)".*?</script></div>', lambda m: f'*Explorer, which moves on the page {file.name.replace(".llms.md", ".html")}: {html.unescape(m[1])}*'),
+        (r'(\.llms\.md)#[\w.%-]+', r'\1'), (r'(?m:^(#+ [^\n]*) \{#[\w.]+\}$)', r'\1'), (r'\{\.source-link\}', ''), # no place in a copy has a name
+        (r'<link rel="stylesheet".*?<script type="module"[^>]*></script>', 'This part runs in a browser only.'))
+
+
+def finish_list(site):
+    "The list of pages for machines in the order of the sidebar"
+    order = [o.removesuffix('.html') for o, _ in sidebar(site)]
+    lines = (file := site/'llms.txt').read_text(encoding='utf-8').splitlines()
+    listed = {m[1]: o for o in lines if (m := re.search(r'\]\((\S*)\.llms\.md\)', o))}
+    file.write_text('\n'.join([o for o in lines if o not in listed.values()] + [listed[o] for o in order]) + '\n', encoding='utf-8')
 
 
 @call_parse
@@ -325,9 +385,12 @@ def main(
         site = proc/'_docs'
         vendor(site/'site_libs')
         for file in (site/'site_libs'/'themes').glob('*.css'): replace(file, (r'@import url\([^)]*\);', '')) # fonts from another host
-        for file in site.rglob('*.html'): finish(file, site)
+        pages = sidebar(site)
+        for file in site.rglob('*.html'): finish(file, site, pages)
         for file in site.rglob('*.llms.md'): finish_copy(file)
+        finish_list(site)
         finish_search(site/'search.json')
+        lighten(site)
         subprocess.run([sys.executable, root/'nbs'/'live_export.py', run, site/'live'], check=True, stdout=subprocess.DEVNULL)
         shutil.rmtree(out, ignore_errors=True)
         shutil.move(site, out)

@@ -1,5 +1,5 @@
 "A course notebook in JupyterLab itself: run all cells, move a control, see the plot change"
-import json, os, shutil, socket, subprocess, sys, time, urllib.request
+import json, os, re, shutil, socket, subprocess, sys, time, urllib.request
 from pathlib import Path
 import pytest
 
@@ -9,7 +9,6 @@ root = Path(__file__).parent.parent
 @pytest.fixture
 def lab(tmp_path):
     "JupyterLab on a copy of a notebook; its address"
-    pytest.importorskip('jupyterlab')
     shutil.copy(root/'nbs'/'04_weights.ipynb', tmp_path)
     for name, setting in {'notebook-extension/tracker': {'windowingMode': 'none'}, 'apputils-extension/notification': {'fetchNews': 'false'}}.items(): # all cells drawn, no questions asked
         file = tmp_path/'config'/'lab'/'user-settings'/'@jupyterlab'/f'{name}.jupyterlab-settings'
@@ -46,9 +45,19 @@ def test_explorer_moves_in_jupyterlab(lab, browser):
     panel.scroll_into_view_if_needed()
     picture, slider = panel.locator('img'), panel.get_by_role('slider').first
     picture.wait_for(timeout=30_000)
-    before = picture.get_attribute('src')
+    page.locator('.jp-Notebook .jp-CodeCell').last.get_by_text(re.compile(r'\[\d+\]:')).first.wait_for(timeout=120_000) # all cells have run, so that nothing moves under the mouse
+    panel.scroll_into_view_if_needed()
+    def moved(before): page.wait_for_function("before => document.querySelector('.jp-OutputArea .widget-vbox img').src !== before", arg=before, timeout=30_000)
+    first, box = picture.get_attribute('src'), slider.bounding_box()
+    at = box['x'] + box['width']/2, box['y'] + box['height']/2
+    page.mouse.move(*at)
+    page.mouse.down()
+    page.mouse.move(at[0] + 160, at[1], steps=8)
+    page.mouse.up()
+    moved(first)
+    dragged = picture.get_attribute('src')
     slider.focus()
-    page.keyboard.press('ArrowRight')
-    page.wait_for_function("before => document.querySelector('.jp-OutputArea .widget-vbox img').src !== before", arg=before, timeout=30_000)
+    page.keyboard.press('ArrowLeft')
+    moved(dragged)
     assert not page.locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"], .jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"]').count()
     page.close()

@@ -1,6 +1,6 @@
 "The networks in the reader's browser: what they draw, how fast, and whether they agree with Python"
 import json
-import pytest
+import numpy as np, pytest
 from conftest import no_site
 
 if no_site: pytest.skip(no_site, allow_module_level=True)
@@ -14,12 +14,22 @@ def page(browser, address):
     page.close()
 
 
-def press(page):
+def picture(page, who): return page.evaluate('id => { const o = document.getElementById(id); return [...o.getContext("2d").getImageData(0, 0, o.width, o.height).data].filter((_, i) => i % 4 === 0) }', f'live-{who}-picture')
+
+def press(page, button='sample'):
     "Press the button and wait for the verdict; answers both pictures"
-    page.click('#live-sample')
+    page.click(f'#live-{button}')
     page.wait_for_function("!document.getElementById('live-sample').disabled", timeout=120_000)
     assert 'times as long' in page.inner_text('#live-status')
-    return [page.evaluate('id => [...document.getElementById(id).getContext("2d").getImageData(0, 0, 37, 37).data]', f'live-{who}-picture') for who in ('teacher', 'student')]
+    return [picture(page, who) for who in ('teacher', 'student')]
+
+def expected(page, name, steps, count, seed):
+    "The picture of the samples that the test below compares with Python's: rows of images with white lines between"
+    images = np.array(page.evaluate('([name, steps, length, seed]) => liveSample(name, steps, liveNoise(length, seed))', [name, steps, count*64, seed])).reshape(count, 8, 8)
+    side = round(count**0.5)
+    paper = np.full((side*9 + 1, side*9 + 1), 255)
+    for i, image in enumerate(images): paper[i//side*9 + 1:i//side*9 + 9, i%side*9 + 1:i%side*9 + 9] = np.floor(127.5*(image.clip(-1, 1) + 1) + 0.5) # halves go up, as in JavaScript
+    return paper.ravel().tolist()
 
 def test_nothing_is_loaded_before_the_button(browser, address):
     page, asked = browser.new_page(), []
@@ -36,15 +46,28 @@ def test_the_noise_is_shown_first(page):
     page.dispatch_event('#live-seed', 'change')
     assert page.evaluate('document.getElementById("live-teacher-picture").toDataURL()') != pictures[0]
 
-def test_the_button_draws_digits(page):
-    page.fill('#live-seed', '1')
-    first = press(page)
-    for picture in first: assert len(set(picture)) > 20, 'the picture is nearly blank'
-    assert press(page) == first, 'the same noise number gave other pictures'
-    page.fill('#live-seed', '2')
-    second = press(page)
-    assert all(a != b for a, b in zip(first, second)), 'other noise gave the same pictures'
-    for who, steps in ('teacher', '256 steps'), ('student', '1 step'): assert f'{who}, {steps}: ' in page.inner_text(f'#live-{who}-words') and ' ms ' in page.inner_text(f'#live-{who}-words')
+@pytest.mark.parametrize('steps, student, count, seed', [(256, 1, 16, 1), (8, 4, 64, 2)])
+def test_the_button_draws_the_samples(page, steps, student, count, seed):
+    for name, value in dict(steps=steps, student=student, count=count).items(): page.select_option(f'#live-{name}', str(value))
+    page.fill('#live-seed', str(seed))
+    found = press(page)
+    assert found == [expected(page, 'teacher', steps, count, seed), expected(page, f'student-{student:02}', student, count, seed)]
+    assert press(page) == found, 'the same noise number gave other pictures'
+    for who, n in ('teacher', steps), ('student', student): assert page.inner_text(f'#live-{who}-words').startswith(f"{who}, {n} step{'s'*(n > 1)}: ") and f' ms for {count} digits' in page.inner_text(f'#live-{who}-words')
+
+def test_new_noise_is_new(page):
+    before = press(page), page.input_value('#live-seed')
+    after = press(page, 'new'), page.input_value('#live-seed')
+    assert all(a != b for a, b in zip(before[0], after[0])) and before[1] != after[1]
+
+@pytest.mark.parametrize('wrong', ['', '-1', '1.5', '1000000'])
+def test_a_noise_number_that_is_none_is_refused(page, wrong):
+    page.fill('#live-seed', '3')
+    before = press(page)
+    page.fill('#live-seed', wrong)
+    page.click('#live-sample')
+    assert page.inner_text('#live-status') == f"The noise number must be a whole number from 0 to 999,999, got {wrong or 'none'}."
+    assert [picture(page, who) for who in ('teacher', 'student')] == before
 
 def test_the_page_agrees_with_python(page, site):
     live = json.loads((site/'live'/'live.json').read_text())

@@ -73,8 +73,18 @@ const time = ms => ms < 10 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en')
 
 const count = () => Number($('live-count').value), seed = () => Number($('live-seed').value);
 
+function say(text) { $('live-status').textContent = text; }
+
+function isNoise() {
+  const good = $('live-seed').reportValidity();
+  if (!good) say(`The noise number must be a whole number from 0 to 999,999, got ${$('live-seed').value || 'none'}.`);
+  return good;
+}
+
 // Before the first press, and whenever other noise is chosen: what both will start from
 function showNoise() {
+  if (!isNoise()) return;
+  say('Both start from this noise: press Sample.');
   const noise = makeNoise(count() * 64, seed());
   for (const side of ['student', 'teacher']) {
     draw($(`live-${side}-picture`), noise, [1, 8, 8], Math.sqrt(count()));
@@ -84,17 +94,18 @@ function showNoise() {
 }
 
 async function sample() {
-  const button = $('live-sample'), status = $('live-status');
-  button.disabled = true;
+  if (!isNoise()) return;
+  const buttons = [$('live-sample'), $('live-new')];
+  for (const o of buttons) o.disabled = true;
   try {
-    status.textContent = 'Fetching the runtime and three networks …';
+    say('Fetching the runtime and three networks …');
     const { recipe } = await ready();
     const n = count(), pixels = recipe.shape.reduce((a, b) => a * b), noise = makeNoise(n * pixels, seed());
     const teacherSteps = Number($('live-steps').value), studentSteps = Number($('live-student').value);
     const student = `student-${String(studentSteps).padStart(2, '0')}`, times = {};
     await walk(student, studentSteps, noise); // the first call of a session is slow
     for (const [side, name, steps] of [['student', student, studentSteps], ['teacher', 'teacher', teacherSteps]]) {
-      const { images, milliseconds } = await walk(name, steps, noise, done => { status.textContent = `${side}: step ${done} of ${steps}`; });
+      const { images, milliseconds } = await walk(name, steps, noise, done => say(`${side}: step ${done} of ${steps}`));
       draw($(`live-${side}-picture`), images, recipe.shape, Math.sqrt(n));
       const words = `${side}, ${steps} step${steps > 1 ? 's' : ''}: ${time(milliseconds)} ms for ${n} digits, ${time(milliseconds / n)} ms each`;
       $(`live-${side}-words`).textContent = words;
@@ -102,11 +113,11 @@ async function sample() {
       times[side] = milliseconds;
     }
     const ratio = times.teacher / times.student;
-    status.textContent = `From the same noise, the student took ${time(times.student)} ms and the teacher ${time(times.teacher)} ms, ${ratio.toFixed(ratio < 10 ? 1 : 0)} times as long.`;
+    say(`From the same noise, the student took ${time(times.student)} ms and the teacher ${time(times.teacher)} ms, ${ratio.toFixed(ratio < 10 ? 1 : 0)} times as long.`);
   } catch (error) {
-    status.textContent = `It did not work: ${error.message}`;
+    say(`It did not work: ${error.message}`);
   } finally {
-    button.disabled = false;
+    for (const o of buttons) o.disabled = false;
   }
 }
 
@@ -114,4 +125,4 @@ for (const name of ['live-count', 'live-seed']) $(name).addEventListener('change
 $('live-sample').addEventListener('click', sample);
 $('live-new').addEventListener('click', () => { $('live-seed').value = Math.floor(Math.random() * 1e6); sample(); });
 showNoise();
-window.liveSample = async (name, steps, noise) => Array.from((await walk(name, steps, noise)).images);
+Object.assign(window, { liveNoise: makeNoise, liveSample: async (name, steps, noise) => Array.from((await walk(name, steps, noise)).images) }); // for the test that compares them with Python's
