@@ -73,22 +73,6 @@ def tree(code):
     except SyntaxError: return ast.Module([], [])
 
 
-def titles_in(code):
-    "The titles that the figures of a cell are given, as one line"
-    found = []
-    for node in ast.walk(tree(code)):
-        if not isinstance(node, ast.Call): continue
-        name = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
-        found += [o.value for o in node.keywords if o.arg in ('title', 'suptitle')] + (node.args if re.match('(sup|set_)?title|draw|plot', name) else [])
-    return plain(', '.join(o.value for o in found if isinstance(o, ast.Constant) and isinstance(o.value, str) and ' ' in o.value))
-
-
-def first_sentence(markdown):
-    "The first sentence of a cell's prose, without its markup"
-    prose = next((o for o in re.split(r'\n\s*\n', markdown) if o.strip() and o[0] not in '#>:|$'), '')
-    return re.split(r'(?<=[.!?])\s', plain(re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', prose)))[0]
-
-
 def is_imports(code): return (body := tree(code).body) != [] and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in body)
 
 def into_answers(cells):
@@ -106,7 +90,7 @@ def into_answers(cells):
 
 
 def prepare(file):
-    "Give the figures of a processed notebook their words, fold its imports, put checks into their answers, and drop what only styles a progress bar"
+    "Fold the imports of a processed notebook, put checks into their answers, and drop what only styles a progress bar; refuse a figure without words"
     nb = read(file)
     nb['cells'] = into_answers(nb['cells'])
     for i, cell in enumerate(nb['cells']):
@@ -120,9 +104,7 @@ def prepare(file):
         outputs = [o for o in outputs if o.get('text') != '']
         for o in outputs:
             if 'text/latex' in (data := o.get('data', {})): data['text/latex'] = re.sub(r'\$\\displaystyle (.*)\$', r'$$\1$$', text_of(data['text/latex']), flags=re.S)
-        if any('image/png' in o.get('data', {}) for o in outputs) and 'fig-alt:' not in code:
-            after = next((text_of(o['source']) for o in nb['cells'][i:] if o['cell_type'] == 'markdown'), '')
-            code = f'#| fig-alt: {json.dumps(titles_in(code) or first_sentence(after), ensure_ascii=False)}\n{code}'
+        if any('image/png' in o.get('data', {}) for o in outputs) and 'fig-alt:' not in code: sys.exit(f'{file.name}, cell {i}, draws a figure and does not say what is seen on it: give it a line #| fig-alt: "…"')
         if is_imports(code): code = f'#| code-fold: true\n#| code-summary: "Imports"\n{code}'
         cell.update(source=code, outputs=outputs)
     file.write_text(json.dumps(nb, ensure_ascii=False), encoding='utf-8')
