@@ -307,7 +307,7 @@ def _report(results):
 
 {results_table(results)}
 
-![FID by steps](fid_by_steps.png)
+![FID by number of steps, for the teacher's DDIM and its students](fid_by_steps.png)
 
 ![Samples of the last student and the nearest training images](nearest.png)
 

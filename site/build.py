@@ -75,6 +75,15 @@ def tree(code):
 
 def is_imports(code): return (body := tree(code).body) != [] and all(isinstance(o, (ast.Import, ast.ImportFrom)) for o in body)
 
+def imports_together(cells):
+    "Cells of imports that follow one another, as one"
+    found = []
+    for cell in cells:
+        before, code = found[-1] if found else None, text_of(cell['source'])
+        if before and all(o['cell_type'] == 'code' and is_imports(text_of(o['source'])) for o in (before, cell)): before['source'] = text_of(before['source']) + '\n' + re.sub(r'^#\|.*\n', '', code, flags=re.M)
+        else: found.append(cell)
+    return found
+
 def into_answers(cells):
     "An answer to an exercise holds the code that checks it, which is folded in a notebook by itself"
     found, opened = [], False
@@ -92,7 +101,7 @@ def into_answers(cells):
 def prepare(file):
     "Fold the imports of a processed notebook, put checks into their answers, and drop what only styles a progress bar; refuse a figure without words"
     nb = read(file)
-    nb['cells'] = into_answers(nb['cells'])
+    nb['cells'] = imports_together(into_answers(nb['cells']))
     for i, cell in enumerate(nb['cells']):
         if cell['cell_type'] == 'raw': cell['source'] = re.sub('output-file: .*\n', '', text_of(cell['source']))
         if cell['cell_type'] != 'code': continue
