@@ -6,6 +6,7 @@
 __all__ = ['measure_run', 'results_table', 'pd_distill', 'pd_sample', 'pd_eval']
 
 # %% ../nbs/13_cli.ipynb #2e33cf0f
+import inspect
 import json
 import math
 import resource
@@ -91,8 +92,11 @@ def _read_run(run):
     "The settings of a run folder"
     file = Path(run)/'run.json'
     if not file.exists(): raise FileNotFoundError(f"{run} is not a run folder, it has no run.json: pass the --out folder of pd_distill")
-    try: return dict(json.loads(file.read_text()))
+    try: s = dict(json.loads(file.read_text()))
     except (ValueError, TypeError) as e: raise ValueError(f"{file} is not valid JSON, so the settings of this run are lost: {e}") from e
+    missing = [o for o in ('data', 'start', 'end', 'shape', 'seed', 'teacher_steps') if o not in s]
+    if missing: raise ValueError(f"{file} lacks {', '.join(missing)}, so the settings of this run are lost: start another with pd_distill")
+    return s
 
 @contextmanager
 def _whole(file):
@@ -118,7 +122,7 @@ def _train_teacher(learn, out, s):
     set_seed(s['seed'])
     learn.dls.train.rng.seed(s['seed'])
     began, epochs = time.perf_counter(), s['epochs']
-    try: learn.fit_anneal(epochs, s['lr'], f"teacher ({epochs} epochs)")
+    try: learn.fit_anneal(epochs, s['lr'], f"teacher ({epochs} epoch{'s' * (epochs > 1)})")
     except FloatingPointError as e: raise FloatingPointError(f"{e}\nThey are in {_save_last_good(learn.model, out/'teacher-last-good')}") from e
     save_denoiser(learn.model.eval(), out/'teacher')
     _say(f"teacher: {epochs * len(learn.dls.train):,} updates, loss {learn.recorder.smooth_loss.value:.4f}, {time.perf_counter() - began:.0f} s")
@@ -224,10 +228,10 @@ def _judge_all(judging, samplers):
 
 # %% ../nbs/13_cli.ipynb #6fe08275
 def measure_run(
-    run, # folder that `pd_distill` wrote
-    device=None, # best there is if None
+    run:str|Path, # folder that `pd_distill` wrote
+    device:str|None=None, # best there is if None
 )->dict: # what `results.json` holds
-    "Samples from teacher and students, all from the same noise, judged against the real images; writes the results into the folder"
+    "Samples from teacher and students, all from the same noise, judged against the real images; writes the results into the folder; raises `FileNotFoundError` for a folder that is no run, `ValueError` for a damaged one or an unknown device"
     run, s, device = Path(run), _read_run(run), _device(device)
     judging, samplers = _Judging(run, s, device), _samplers(run, s)
     rows, pictures = _judge_all(judging, samplers)
@@ -321,11 +325,18 @@ def _report(results):
 """
 
 # %% ../nbs/13_cli.ipynb #13settle
+def _same_settings(asked, own):
+    "The run's `own` settings; raises `ValueError` if something else is asked for"
+    usual = {k: o.default for k, o in inspect.signature(pd_distill).parameters.items()}
+    other = [f"{k} {v!r} (the run has {own[k]!r})" for k, v in asked.items() if k in own and v not in (usual[k], own[k])]
+    if other: raise ValueError(f"a run is resumed with its own settings, got {', '.join(other)}: leave that out, or start another run")
+    return own
+
 def _settle(settings):
     "What `pd_distill` was asked for: settings, folder, device, and whether the run begins"
     resume, device, out = settings.pop('resume'), _device(settings.pop('device')), settings.pop('out')
     out = Path(out or f"runs/{Path(settings['data']).absolute().name}")
-    if resume: settings |= _read_run(out)
+    if resume: settings |= _same_settings(settings, _read_run(out))
     elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
     return settings, out, device, not resume
 
@@ -398,7 +409,7 @@ def pd_sample(
     N:int=64, # number of images
     seed:int=0, # the same seed starts from the same noise
     teacher:bool=False, # take the teacher, whatever the steps
-    out:str=None, # PNG file to write (default: RUN/grid-STEPS.png)
+    out:str=None, # picture to write, its kind by its ending, must not exist (default: RUN/grid-STEPS.png)
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
     "Write a grid of new images"
@@ -412,6 +423,7 @@ def pd_sample(
         noise = make_noise(N, s['shape'], seed)
         images = _sample_all(denoiser, noise, steps, (torch.arange(N) % classes).to(device) if classes else None, device)
         file = Path(out) if out else run/f'grid-{steps}.png'
+        if file.suffix.lower() not in Image.registered_extensions(): raise ValueError(f"out must end in .png, .jpg, .webp or another kind of picture, got {file}")
         if out and file.exists(): raise FileExistsError(f"{file} exists already: choose another file with --out")
         grid = Image.fromarray(image_grid(images))
         zoom = max(1, 32 // images.shape[-1])
@@ -429,5 +441,6 @@ def pd_eval(
     with _plain_errors():
         _read_run(run)
         file = Path(run)/'results.json'
-        results = json.loads(file.read_text()) if file.exists() and not again else measure_run(run, device)
-        _show_table(results)
+        if again or not file.exists(): return _show_table(measure_run(run, device))
+        try: _show_table(json.loads(file.read_text()))
+        except (ValueError, TypeError, KeyError, IndexError) as e: raise ValueError(f"{file} is damaged ({type(e).__name__}: {e}): pd_eval --again judges the run anew and writes it again") from e

@@ -62,11 +62,13 @@ class TensorDataLoader(DataLoader):
     def __init__(self,
         x:Tensor, # images, shape (n, C, H, W): floats in [-1, 1] or bytes
         y:Tensor|None=None, # class numbers, shape (n,)
-        vocab=None, # names of the classes
-        **kwargs, # for fastai's `DataLoader`: `bs`, `shuffle`, `drop_last`, `device`
+        vocab:list|None=None, # names of the classes
+        bs:int=64, # batch size, >= 1
+        **kwargs, # for fastai's `DataLoader`: `shuffle`, `drop_last`, `device`
     ):
+        _check_whole(bs=bs)
         self.tensors, self.vocab = [o for o in (x, y) if o is not None], vocab
-        super().__init__(range(len(x)), num_workers=0, **kwargs)
+        super().__init__(range(len(x)), bs=bs, num_workers=0, **kwargs)
     def create_batches(self,
         samps, # indices of images, in the order in which they are to come
     ): # yields the images of a batch, and their class numbers if there are any

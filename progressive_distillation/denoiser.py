@@ -6,11 +6,12 @@
 __all__ = ['Denoiser']
 
 # %% ../nbs/03b_denoiser.ipynb #abb4acf1
+from collections.abc import Callable
 from contextlib import nullcontext
 import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
-from .schedule import NoiseSchedule, CosineNoiseSchedule
+from .schedule import NoiseSchedule, CosineNoiseSchedule, _check_whole
 from .prediction import Prediction, eps_from_x, get_prediction
 
 # %% ../nbs/03b_denoiser.ipynb #c6ae4c90
@@ -21,9 +22,9 @@ def _clamp(x_hat):
 
 # %% ../nbs/03b_denoiser.ipynb #628f54aa
 class Denoiser(nn.Module):
-    "A network with its schedule and the meaning of its output: `denoiser(z, t) -> x_hat`"
+    "A network with its schedule and the meaning of its output: `denoiser(z, t) -> x_hat`; raises `ValueError` for a schedule that is none, an unknown `pred`, steps below 1, or a dtype without fractions"
     def __init__(self,
-        model, # any `model(z, t, **cond)` that returns `pred.channels(C)` channels; `t` has shape (B,)
+        model:Callable, # any `model(z, t, **cond)` that returns `pred.channels(C)` channels; `t` has shape (B,)
         schedule:NoiseSchedule|None=None, # cosine if None
         pred:str|Prediction='v', # what the model's output means: x, eps, v or x_eps
         steps:int|None=None, # sampling steps it was distilled for; None for a teacher, which takes any
@@ -31,6 +32,9 @@ class Denoiser(nn.Module):
         compute_dtype:torch.dtype|None=None, # what the network's own layers compute in, e.g. torch.bfloat16; all that is around it stays as exact as `z`
     ):
         super().__init__()
+        if schedule is not None and not isinstance(schedule, NoiseSchedule): raise ValueError(f"schedule must be a NoiseSchedule, such as CosineNoiseSchedule() or BetaSchedule.linear(), got {schedule!r:.60}")
+        if steps is not None: _check_whole(steps=steps)
+        if compute_dtype is not None and not compute_dtype.is_floating_point: raise ValueError(f"compute_dtype must be a floating-point dtype, such as torch.bfloat16, got {compute_dtype}")
         self.compute_dtype = compute_dtype
         self.model, self.schedule, self.pred, self.steps, self.clip = model, schedule or CosineNoiseSchedule(), get_prediction(pred), steps, clip
     def forward(self,
@@ -66,7 +70,7 @@ def eps(self:Denoiser,
     t:Tensor, # times in (0, 1], shape (B,), or one number for all
     **cond, # conditioning that is handed to the model
 )->Tensor: # the noise, shape (B, C, H, W)
-    "The noise that the network sees in `z`"
+    "The noise that the network sees in `z`; not finite where `sigma` is 0 and the network does not say the noise itself; errors as `forward`"
     out, alpha, sigma = self._run(z, t, None, cond)
     if not self.clip: return self.pred.to_eps(out, z, alpha, sigma)
     return eps_from_x(_clamp(self.pred.to_x(out, z, alpha, sigma)), z, alpha, sigma)

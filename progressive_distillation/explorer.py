@@ -30,6 +30,7 @@ def _frame(
     dpi:int=100, # pixels an inch
 )->tuple[bytes,str]: # the file, and the alternative text
     "The picture of `fig` as a file, and what it says"
+    if not hasattr(fig, 'savefig'): raise ValueError(f"draw must return the figure that it draws, got {fig!r:.60}: end it with `return fig`")
     file, words = io.BytesIO(), _words(fig)
     fig.savefig(file, dpi=dpi)
     plt.close(fig)
@@ -120,12 +121,12 @@ class Explorer:
 # %% ../nbs/14_explorer.ipynb #14shown
 @patch
 def page(self:Explorer)->str: # HTML that moves by itself
-    "Every position drawn, in one piece of HTML"
+    "Every position drawn, in one piece of HTML; raises `ValueError` if `draw` returns no figure"
     return _page(self.draw, self.controls, self.start, self.names)
 
 @patch
-def widget(self:Explorer): # an `ipywidgets.VBox`; its `children` are the controls and, last, the picture
-    "Controls that draw when they are moved; needs ipywidgets"
+def widget(self:Explorer)->'ipywidgets.VBox': # its `children` are the controls and, last, the picture
+    "Controls that draw when they are moved; needs ipywidgets; raises `ValueError` if `draw` returns no figure"
     from ipywidgets import HTML, Dropdown, Layout, SelectionSlider, VBox
     look = dict(style=dict(description_width='7rem'), layout=Layout(width='auto', max_width='46rem'))
     def control(k, v): return (SelectionSlider if _are_numbers(v) else Dropdown)(options=[(_label(o), o) for o in v], value=self.start[k], description=self.names[k], **look)

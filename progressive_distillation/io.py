@@ -50,6 +50,7 @@ def _sha256(path): return hashlib.sha256(path.read_bytes()).hexdigest()
 
 def _describe(denoiser):
     "What goes into the JSON, but for the checksum; raises `ValueError` for what `load_denoiser` could not make again"
+    if not isinstance(denoiser, Denoiser): raise ValueError(f"cannot save a {type(denoiser).__name__}: wrap your network as Denoiser(network, schedule, pred)")
     model, schedule, pred = denoiser.model, denoiser.schedule, denoiser.pred.name
     if not isinstance(model, nn.Module): raise ValueError(f"cannot save a {type(model).__name__} as a network: the denoiser's model must be an nn.Module")
     if schedules.get(type(schedule).__name__) is not type(schedule): raise ValueError(f"cannot save a {type(schedule).__name__}, only {', '.join(schedules)}: add your class to progressive_distillation.io.schedules")
@@ -65,7 +66,7 @@ def _describe(denoiser):
 # %% ../nbs/12_io.ipynb #5f532235
 def save_denoiser(
     denoiser:Denoiser, # its schedule must be one of `schedules`
-    folder, # where to, made with the folders above it; must not exist
+    folder:str|Path, # where to, made with the folders above it; must not exist
 )->Path: # the folder
     "Weights as safetensors, the rest as JSON; the folder appears whole or not at all; raises `FileExistsError`, and `ValueError` for what `load_denoiser` could not make again"
     folder = Path(folder).expanduser()
@@ -116,9 +117,9 @@ def _as_saved(model, file):
 
 # %% ../nbs/12_io.ipynb #1626f4dc
 def load_denoiser(
-    folder, # what `save_denoiser` wrote
-    model=None, # network to load the weights into, for classes that are not in `networks`
-    device='cpu', # where the network is put, e.g. 'cuda'
+    folder:str|Path, # what `save_denoiser` wrote
+    model:nn.Module|None=None, # network to load the weights into, for classes that are not in `networks`
+    device:str|torch.device='cpu', # where the network is put, e.g. 'cuda'
 )->Denoiser: # in eval mode
     "The saved denoiser, in the dtypes it was saved in; raises `FileNotFoundError` for a missing file, and `ValueError` for a pickle, and for weights that are damaged or belong to another JSON"
     folder = Path(folder).expanduser()
@@ -130,16 +131,19 @@ def load_denoiser(
     config = _read_config(folder)
     if _sha256(folder/_weights) != config['sha256']: raise ValueError(f"{folder/_weights} is damaged or does not belong to its {_config}: the checksums differ")
     schedule, whose = _make(schedules, config['schedule'], 'schedule', folder/_config), 'given as model=' if model is not None else f'that {_config} describes'
+    before = {k: o.clone() for k, o in model.state_dict().items()} if model is not None else None
     if model is None: model = _as_saved(_make(networks, config['model'], 'network', folder/_config), folder/_weights)
     try: safetensors.torch.load_model(model, str(folder/_weights))
-    except (SafetensorError, RuntimeError) as e: raise ValueError(f"{folder/_weights} does not fit the network {whose}: {e}") from e
+    except (SafetensorError, RuntimeError) as e:
+        if before: model.load_state_dict(before)
+        raise ValueError(f"{folder/_weights} does not fit the network {whose}: {e}") from e
     return Denoiser(model, schedule, config['pred'], config['steps'], config['clip']).to(device).eval()
 
 # %% ../nbs/12_io.ipynb #adf84623
 def export_onnx(
     denoiser:Denoiser, # what to write; no labels
-    file, # file to write, e.g. 'student.onnx', must not exist; its folder is made
-    shape, # (C, H, W) of the images, each >= 1
+    file:str|Path, # file to write, e.g. 'student.onnx', must not exist; its folder is made
+    shape:tuple, # (C, H, W) of the images, each >= 1
 )->Path: # the file
     "Write `x_hat = denoiser(z, t)` as an ONNX graph for any batch size, float32, `z` of shape (B, C, H, W) and `t` of shape (B,); needs onnx and onnxscript, and raises `ValueError` for anything but a denoiser and the shape of images that it takes, `FileExistsError` for a file that is there"
     if not isinstance(denoiser, Denoiser): raise ValueError(f"denoiser must be a Denoiser, which knows what its network's output means, got {denoiser!r:.60}")

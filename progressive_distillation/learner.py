@@ -20,14 +20,15 @@ from fastcore.foundation import L
 from fastcore.imports import IN_NOTEBOOK
 from .data import show_grid
 from .denoiser import Denoiser
-from .prediction import _like
+from .prediction import Prediction, _like
 from .sampling import ddim_sample
-from .schedule import _check_whole
+from .schedule import NoiseSchedule, _check_whole
 from .target import distillation_target, _follow, _plan
 from .weights import get_weight
 from fastai.callback.core import Callback, CancelFitException, CancelValidException, _inner_loop
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.progress import ProgressCallback
+from fastai.data.core import DataLoaders
 from fastai.callback.schedule import ParamScheduler, combined_cos # patches `Learner` with fit_one_cycle and lr_find too
 from fastai.learner import CastToTensor, Learner
 from fastai.optimizer import OptimWrapper
@@ -205,10 +206,10 @@ class _DiffusionLearner(Learner):
 
 # %% ../nbs/08_teacher.ipynb #def418d4
 def diffusion_learner(
-    dls, # fastai `DataLoaders` whose batches start with images in [-1, 1], shape (B, C, H, W)
-    model, # any `model(z, t)`, or a `Denoiser`
-    schedule=None, # noise schedule; cosine if None
-    pred='v', # what the model's output means: x, eps, v or x_eps
+    dls:DataLoaders, # fastai's; their batches start with images in [-1, 1], shape (B, C, H, W)
+    model:nn.Module, # any `model(z, t)`, or a `Denoiser`
+    schedule:NoiseSchedule|None=None, # cosine if None
+    pred:str|Prediction='v', # what the model's output means: x, eps, v or x_eps
     weight=None, # loss weight, a name that `get_weight` knows or `t -> (B,)`; truncated SNR if None
     conditional:bool=False, # hand the labels to the model as `y`
     clip:bool=False, # clamp x̂ to [-1, 1] in training as sampling does; see `Denoiser`
@@ -220,7 +221,7 @@ def diffusion_learner(
     cbs=None, # further callbacks
     **kwargs, # for fastai's `Learner`
 )->Learner: # ready to fit, to distil and to sample; its `model` is a `Denoiser`
-    "A fastai `Learner` that trains a diffusion model (Algorithm 1); images and model that do not fit are a `ValueError` here"
+    "A fastai `Learner` that trains a diffusion model (Algorithm 1); raises `ValueError` for images and model that do not fit, for an unknown weight, and for a `Denoiser` beside another schedule, pred or clip than its own"
     if not isinstance(model, Denoiser): model = Denoiser(model, schedule, pred, clip=clip)
     elif schedule is not None or pred != 'v' or clip: raise ValueError("a Denoiser brings its own schedule, pred and clip: pass them to it, not to diffusion_learner")
     get_weight(weight, model.schedule)
@@ -250,10 +251,11 @@ def fit_anneal(self:Learner,
 # %% ../nbs/08_teacher.ipynb #ab6f5e47
 def make_noise(
     n:int, # how many, >= 1
-    shape, # (C, H, W)
+    shape:tuple, # (C, H, W)
     seed:int|None=None, # the same seed gives the same noise on any device
 )->Tensor: # standard normal noise, shape (n, C, H, W), on the CPU
-    "Where sampling starts"
+    "Where sampling starts; raises `ValueError` for a number below 1"
+    _check_whole(n=n)
     rng = torch.Generator().manual_seed(seed) if seed is not None else None
     return torch.randn(n, *shape, generator=rng)
 
@@ -293,7 +295,7 @@ def _digest(model):
 
 # %% ../nbs/09_distillation.ipynb #961a364d
 class DistillationCallback(DiffusionCallback):
-    "Algorithm 2: the student's target is where two teacher steps would have led (arXiv 2202.00512); raises `ValueError` for steps below 1 and for a teacher that is the student, `RuntimeError` if the teacher changes"
+    "Algorithm 2: the student's target is where two teacher steps would have led (arXiv 2202.00512); raises `ValueError` for steps below 1, a lookahead outside [0, 1], an unknown weight and a teacher that is the student, `RuntimeError` if the teacher changes"
     def __init__(self,
         teacher:Denoiser, # frozen; takes `teacher_steps` steps for each of the student's
         steps:int, # the student's number of sampling steps N, >= 1
@@ -304,6 +306,8 @@ class DistillationCallback(DiffusionCallback):
     ):
         super().__init__(weight, conditional)
         _check_whole(steps=steps, teacher_steps=teacher_steps)
+        if not 0 <= lookahead <= 1: raise ValueError(f"lookahead must lie in [0, 1], got {lookahead}")
+        get_weight(weight, teacher.schedule)
         self.teacher, self.steps, self.teacher_steps, self.lookahead = teacher, steps, teacher_steps, lookahead
     def before_fit(self):
         if self.teacher is self.model: raise ValueError("teacher and student are one network: give the student a copy")

@@ -10,11 +10,14 @@ __all__ = ['FeatureNet', 'fit_judge', 'fid', 'kid', 'fid_of_halves', 'confidence
 import math
 import statistics
 import warnings
+from collections.abc import Callable
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 from .data import tensor_dls
+from .denoiser import Denoiser
 from .sampling import ddim_sample
+from .schedule import _check_whole
 from fastai.learner import Learner
 from fastai.metrics import accuracy
 from fastai.callback import schedule # patches `Learner` with fit_one_cycle
@@ -22,7 +25,7 @@ from fastai.torch_core import set_seed
 
 # %% ../nbs/10_metrics.ipynb #f3d359f1
 class FeatureNet(nn.Module):
-    "A small convolutional classifier whose last hidden layer is the space in which samples are judged"
+    "A small convolutional classifier whose last hidden layer is the space in which samples are judged; raises `ValueError` for images below 4×4 and numbers that are not whole"
     def __init__(self,
         channels:int, # channels of the image, >= 1
         size:int, # height and width in pixels, >= 4
@@ -30,6 +33,8 @@ class FeatureNet(nn.Module):
         num_features:int=128, # size of the space, >= 1
     ):
         super().__init__()
+        _check_whole(channels=channels, classes=classes, num_features=num_features)
+        _check_whole(4, size=size)
         layers, c = [], channels
         for i, w in enumerate([32] + [64] * max(1, round(math.log2(size / 4)))):
             layers += [nn.Conv2d(c, w, 3, padding=1, stride=2 if i else 1), nn.ReLU()]
@@ -57,10 +62,11 @@ def fit_judge(
     y:Tensor|None=None, # class numbers, shape (n,); None to learn which way up an image is instead (Gidaris et al. 2018)
     epochs:int=20, # passes over the data, >= 1
     seed:int=0, # draws the held-out fifth, the weights and the batches
-    device=None, # where it trains, e.g. 'cuda'; the CPU if None
+    device:str|torch.device|None=None, # where it trains, e.g. 'cuda'; the CPU if None
 )->tuple[FeatureNet,float]: # the network in eval mode, and its accuracy on a held-out fifth
     "A judge trained on the real images: a classifier of their labels, or of four rotations if there are none; raises `ValueError` for fewer than 5 images or images that are not square"
     if len(x) < 5: raise ValueError(f"a judge needs at least 5 images, four to learn from and one to be tested on, got {len(x)}")
+    _check_whole(epochs=epochs)
     if x.shape[2] != x.shape[3]: raise ValueError(f"a judge needs square images, got {tuple(x.shape[2:])} pixels")
     held = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:len(x) // 5]
     if y is None: # an image is held out with all its rotations
@@ -77,13 +83,17 @@ def fit_judge(
     return net, learn.recorder.values[-1][-1]
 
 # %% ../nbs/10_metrics.ipynb #01805835
+def _check_finite(**sets):
+    "Raises `ValueError` for images of which there is nothing to measure"
+    for name, o in sets.items():
+        bad = (~o.flatten(1).isfinite().all(1)).sum().item()
+        if bad: raise ValueError(f"{bad} of {len(o)} {name} images hold NaN or infinite values: nothing can be measured of them")
+
 def _check_sets(real, fake):
     "Raises `ValueError` for two sets of images between which there is no distance"
     if min(len(real), len(fake)) < 2: raise ValueError(f"a distance between sets needs at least 2 images in each, got {len(real)} real and {len(fake)} samples")
     if real.shape[1:] != fake.shape[1:]: raise ValueError(f"real images and samples must have the same shape, got {tuple(real.shape[1:])} and {tuple(fake.shape[1:])}")
-    for name, o in dict(real=real, sampled=fake).items():
-        bad = (~o.flatten(1).isfinite().all(1)).sum().item()
-        if bad: raise ValueError(f"{bad} of {len(o)} {name} images hold NaN or infinite values: there is no distance to them")
+    _check_finite(real=real, sampled=fake)
 
 @torch.no_grad()
 def _compare(make, real, fake, bs=512):
@@ -125,6 +135,8 @@ def kid(
     def _make():
         from torchmetrics.image.kid import KernelInceptionDistance
         return KernelInceptionDistance(features, subsets=subsets, subset_size=min(subset_size, len(real), len(fake)))
+    _check_whole(subsets=subsets)
+    _check_whole(2, subset_size=subset_size)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _compare(_make, real, fake)
@@ -136,7 +148,9 @@ def fid_of_halves(
     repeats:int=20, # random halvings, >= 2
     seed:int=0, # draws them
 )->tuple[float,float]: # mean over the halvings, and the standard deviation of one
-    "What FID gives one random half of the real images against the other: a yardstick for samples"
+    "What FID gives one random half of the real images against the other: a yardstick for samples; raises `ValueError` for fewer than 4 images or 2 halvings"
+    if len(real) < 4: raise ValueError(f"halves need at least 2 images each, so 4 in all, got {len(real)}")
+    _check_whole(2, repeats=repeats)
     rng, values = torch.Generator().manual_seed(seed), []
     for _ in range(repeats):
         a, b = real[torch.randperm(len(real), generator=rng)].tensor_split(2)
@@ -150,7 +164,8 @@ def confidence(
     images:Tensor, # samples, shape (n, C, H, W)
     sure:float=0.9, # probability from which it counts as sure, in [0, 1]
 )->float: # share of images, in [0, 1]
-    "How often the classifier is sure of what it sees"
+    "How often the classifier is sure of what it sees; raises `ValueError` for images that are not finite"
+    _check_finite(sampled=images)
     return float((net(images).softmax(1).amax(1) >= sure).float().mean())
 
 # %% ../nbs/10_metrics.ipynb #3f1a77c0
@@ -168,7 +183,7 @@ def _share_inside(points, centres, radii, bs=1024):
 def precision_recall(
     real:Tensor, # real images, more than `k`, shape (n, C, H, W)
     fake:Tensor, # samples, more than `k`, shape (m, C, H, W)
-    features, # images -> features, shape (B, d), e.g. `judge.body`
+    features:Callable, # images -> features, shape (B, d), e.g. `judge.body`
     k:int=3, # a ball reaches to the k-th nearest neighbour, >= 1
 )->tuple[float,float]: # both in [0, 1]; comparable within one feature space, k and number of images only
     "Equation (3): the share of samples that could be real, and of real images that could be sampled; raises `ValueError` as `fid` does, and for sets that are too small for `k`"
@@ -183,19 +198,21 @@ def nearest_images(
     samples:Tensor, # images to look up, shape (m, C, H, W)
     images:Tensor, # images to find them among, shape (n, C, H, W)
 )->tuple[Tensor,Tensor]: # root mean square distance of pixels, and index into `images`; shapes (m,)
-    "The image that is nearest to each sample, pixel by pixel; raises `ValueError` for sets of different shapes"
+    "The image that is nearest to each sample, pixel by pixel; raises `ValueError` for sets of different shapes, and images that are not finite"
     if samples.shape[1:] != images.shape[1:]: raise ValueError(f"samples and images must have the same shape, got {tuple(samples.shape[1:])} and {tuple(images.shape[1:])}")
+    _check_finite(sampled=samples, real=images)
     distance, index = _near(samples.flatten(1), images.flatten(1), 1)
     return distance[:, 0] / samples[0].numel()**0.5, index[:, 0]
 
 # %% ../nbs/10_metrics.ipynb #aa47a7a1
 def pairing_error(
-    student, # `Denoiser` that knows its `steps`
-    teacher, # `Denoiser` it comes from
+    student:Denoiser, # knows its `steps`
+    teacher:Denoiser, # the one it comes from
     noise:Tensor, # standard normal noise, shape (n, C, H, W)
     teacher_steps:int=256, # steps of the teacher's full trajectory, >= 1
     **cond, # conditioning for both, e.g. `y=labels`
 )->float: # root mean square difference of pixels in [-1, 1]
-    "Equation (4): distance between student's and teacher's images from the same noise: what FID cannot see; raises `ValueError` if the student has no `steps`"
+    "Equation (4): distance between student's and teacher's images from the same noise: what FID cannot see; raises `ValueError` if the student has no `steps`, or an image is not finite"
     pair = ddim_sample(student, noise, **cond), ddim_sample(teacher, noise, teacher_steps, **cond)
+    _check_finite(student=pair[0], teacher=pair[1])
     return float((pair[0] - pair[1]).pow(2).mean().sqrt())

@@ -120,7 +120,7 @@ class VPred(Prediction):
     def target(self, x, eps, alpha, sigma): return v_from_x_eps(x, eps, alpha, sigma)
 
 class XEpsPred(Prediction):
-    "The network says both, image first, and each is believed where it is sure"
+    "The network says both in 2C channels, image first, and each is believed where it is sure"
     name = 'x_eps'
     def channels(self, c): return 2 * c
     def to_x(self, out, z, alpha, sigma):

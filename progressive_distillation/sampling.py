@@ -24,7 +24,7 @@ def ddim_coefficients(
     s:Tensor, # times to step to, in [0, 1], same shape
     schedule:NoiseSchedule, # gives alpha and sigma
 )->tuple[Tensor,Tensor]: # what x̂ and z are multiplied with, float64, `t`'s shape
-    "DDIM as two numbers a step: `z_s = c_x x_hat + c_z z_t`, with `c_z = sigma_s/sigma_t` and `c_x = alpha_s - c_z alpha_t`"
+    "DDIM as two numbers a step: `z_s = c_x x_hat + c_z z_t`, with `c_z = sigma_s/sigma_t` and `c_x = alpha_s - c_z alpha_t`; raises `ValueError` for times outside [0, 1]"
     t, s = (torch.as_tensor(o, dtype=torch.float64) for o in (t, s))
     return _coefficients(schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s))
 
@@ -40,17 +40,19 @@ def ddim_step(
     s:Tensor, # time to go to, in [0, 1], likewise
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # z_s, same shape and dtype as `z`
-    "One deterministic step towards less noise (Song et al. 2021; Salimans & Ho, eq. 8); where `sigma(s)` is 0 it returns `x_hat` exactly"
+    "One deterministic step towards less noise (Song et al. 2021; Salimans & Ho, eq. 8); where `sigma(s)` is 0 it returns `x_hat` exactly; raises `ValueError` for times outside [0, 1]"
     return _mix(x_hat, z, *ddim_coefficients(t, s, schedule))
 
 # %% ../nbs/05_sampling.ipynb #69ca6796
 class ExactDenoiser:
-    "E[x | z] of eqs. (5) and (6), without a network: what the best denoiser says if the data are `images`, each blurred by a Gaussian"
+    "E[x | z] of eqs. (5) and (6), without a network: what the best denoiser says if the data are `images`, each blurred by a Gaussian; raises `ValueError` for no images or a width below 0"
     def __init__(self,
         images:Tensor, # all the data there are, each as likely as the others, shape (n, C, H, W); answers are computed on its device
         schedule:NoiseSchedule, # gives alpha and sigma
         width:float=0., # standard deviation of the blur, >= 0; 0 for the images themselves
     ):
+        if len(images) == 0: raise ValueError("an exact denoiser needs at least one image, got none")
+        if not width >= 0: raise ValueError(f"width must be at least 0, got {width}")
         self.images, self.schedule, self.width = images, schedule, width
         self._flat = images.flatten(1).double()
         self._norms = self._flat.pow(2).sum(1)
@@ -106,7 +108,7 @@ def _evaluating(denoiser):
 # %% ../nbs/05_sampling.ipynb #3857b709
 @torch.no_grad()
 def ddim_sample(
-    denoiser, # `denoiser(z, t, **cond) -> x_hat` with a `.schedule`
+    denoiser:'Denoiser|Callable', # `denoiser(z, t, **cond) -> x_hat` with a `.schedule`
     noise:Tensor, # standard normal noise, shape (B, C, H, W)
     steps:int|None=None, # sampling steps, >= 1; None for the steps that the denoiser was distilled for
     clip:bool=True, # clamp x̂ to [-1, 1] at each step
@@ -114,7 +116,8 @@ def ddim_sample(
     progress:bool=False, # show a progress bar
     **cond, # conditioning that is handed to the model, e.g. `y=labels`
 )->Tensor: # images, in [-1, 1] if `clip` and `sigma(0)` is 0, shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
-    "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take"
+    "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take, or for a bare network"
+    if not hasattr(denoiser, 'schedule'): raise ValueError(f"a {type(denoiser).__name__} has no schedule: wrap your network as Denoiser(network, schedule, pred)")
     steps = _count_steps(denoiser, steps)
     *levels, c_x, c_z = _walk(denoiser.schedule, steps)
     levels, c_x, c_z, z, states = list(zip(*(o.to(_wide(noise)).unbind() for o in levels))), c_x.tolist(), c_z.tolist(), noise, [noise]

@@ -13,10 +13,10 @@ from torch import Tensor
 from fastcore.basics import patch
 
 # %% ../nbs/02_schedule.ipynb #d5f5afa4
-def _check_whole(**named):
-    "Each of `named` is a whole number of at least 1, or a `ValueError` names the one that isn't"
+def _check_whole(least=1, **named):
+    "Each of `named` is a whole number of at least `least`, or a `ValueError` names the one that isn't"
     for name, o in named.items():
-        if not isinstance(o, Integral) or o < 1: raise ValueError(f"{name} must be a whole number of at least 1, got {o!r}")
+        if not isinstance(o, Integral) or o < least: raise ValueError(f"{name} must be a whole number of at least {least}, got {o!r}")
 
 def _check_times(t):
     "`t` as a floating-point tensor with every value in [0, 1]"
@@ -39,7 +39,7 @@ class NoiseSchedule:
     def sigma(self,
         t:Tensor, # times in [0, 1], any shape
     )->Tensor: # amplitude of the noise, in [0, 1], `t`'s shape and dtype
-        "Noise amplitude at `t`, what variance preservation leaves for it"
+        "Noise amplitude at `t`, what variance preservation leaves for it; errors as `alpha`"
         alpha = self.alpha(t)
         return ((1 - alpha) * (1 + alpha)).sqrt()
     def config(self)->dict: # keyword arguments that make this schedule again, JSON types only
@@ -54,21 +54,21 @@ class NoiseSchedule:
 def alpha_bar(self:NoiseSchedule,
     t:Tensor, # times in [0, 1], any shape
 )->Tensor: # `alpha²`, the cumulative product of DDPM
-    "Signal variance at `t`"
+    "Signal variance at `t`; errors as `alpha`"
     return self.alpha(t)**2
 
 @patch
 def snr(self:NoiseSchedule,
     t:Tensor, # times in [0, 1], any shape
 )->Tensor: # `alpha²/sigma²`, in [0, inf]
-    "Signal-to-noise ratio at `t`: infinite where the image is clean"
+    "Signal-to-noise ratio at `t`: infinite where the image is clean; errors as `alpha`"
     return (self.alpha(t) / self.sigma(t))**2
 
 @patch
 def logsnr(self:NoiseSchedule,
     t:Tensor, # times in [0, 1], any shape
 )->Tensor: # λ = log(alpha²/sigma²), in [-inf, inf]
-    "Log signal-to-noise ratio at `t`"
+    "Log signal-to-noise ratio at `t`; errors as `alpha`"
     return 2 * (self.alpha(t).log() - self.sigma(t).log())
 
 # %% ../nbs/02_schedule.ipynb #162bb858
@@ -101,7 +101,7 @@ class CosineNoiseSchedule(_Arc):
 class BetaSchedule(_Arc):
     "A discrete DDPM-style schedule of T steps: train timestep k is t = (k + 1)/T, t = 0 is clean, the angle is interpolated between; raises `ValueError` for a product that does not fall from at most 1 to at least 0"
     def __init__(self,
-        alphas_cumprod, # cumulative products of 1 - beta, falling, in [0, 1], shape (T,)
+        alphas_cumprod:'Tensor|list', # cumulative products of 1 - beta, falling, in [0, 1], shape (T,)
     ):
         bar = torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu().flatten()
         falling = torch.cat([torch.ones(1, dtype=torch.float64), bar])
@@ -112,10 +112,10 @@ class BetaSchedule(_Arc):
         self._knots_from_clean, self._knots_from_noise = torch.atan2(sigma, alpha), torch.atan2(alpha, sigma)
     @classmethod
     def from_alphas_cumprod(cls,
-        a, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
+        a:'Tensor|list', # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
         zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0 (Lin et al. 2023, arXiv 2305.08891, Algorithm 1)
-    ):
-        "From the array that every DDPM-style scheduler carries"
+    )->'BetaSchedule': # with a time for each product
+        "From the array that every DDPM-style scheduler carries; errors as `BetaSchedule`"
         bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
         if zero_terminal_snr:
             alpha = bar.sqrt()
@@ -127,8 +127,11 @@ class BetaSchedule(_Arc):
         beta_start:float=1e-4, # first beta
         beta_end:float=0.02, # last beta
         zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0
-    ):
-        "DDPM's own betas, evenly spaced (Ho et al. 2020, section 4)"
+    )->'BetaSchedule': # of T steps
+        "DDPM's own betas, evenly spaced (Ho et al. 2020, section 4); raises `ValueError` for fewer than 2 steps or betas outside of [0, 1]"
+        _check_whole(2, steps=steps)
+        for name, o in dict(beta_start=beta_start, beta_end=beta_end).items():
+            if not 0 <= o <= 1: raise ValueError(f"{name} must lie in [0, 1], got {o}")
         betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64)
         return cls.from_alphas_cumprod((1 - betas).cumprod(0), zero_terminal_snr)
     def config(self): return dict(alphas_cumprod=self.alphas_cumprod.tolist())

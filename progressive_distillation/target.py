@@ -19,7 +19,7 @@ def appendix_g_target(
     t2:Tensor, # time of `z_t2`, in [0, t), likewise
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # x̃, same shape and dtype as `z_t`
-    "DDIM's step solved for the image, here x̃, as printed (Salimans & Ho, appendix G); it subtracts nearly equal numbers when t - t'' is small"
+    "DDIM's step solved for the image, here x̃, as printed (Salimans & Ho, appendix G); it subtracts nearly equal numbers when t - t'' is small; raises `ValueError` for times outside [0, 1]"
     c_x, c_z = (_per_image(c, z_t) for c in ddim_coefficients(t, t2, schedule))
     return ((z_t2 - c_z * z_t) / c_x).to(z_t.dtype)
 
@@ -33,7 +33,7 @@ def target_weights(
     times:Tensor, # falling times t, t′, … of the teacher's steps, in [0, 1], shape (B, k + 1)
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # weights of the k predictions, >= 0, each row sums to 1, float64, shape (B, k)
-    "How much of √SNR each teacher step gains, as a share of the whole: Δρᵢ/ΣΔρ with ρ = alpha/sigma"
+    "How much of √SNR each teacher step gains, as a share of the whole: Δρᵢ/ΣΔρ with ρ = alpha/sigma; raises `ValueError` for times outside [0, 1]"
     return _shares(*_along(times.double(), schedule)[2:])
 
 # %% ../nbs/01_target.ipynb #b99d577e
@@ -69,7 +69,7 @@ def _follow(teacher, z, plan, cond):
     return x_tilde.to(z.dtype)
 
 def distillation_target(
-    teacher, # `teacher(z, t, **cond) -> x_hat` with a `.schedule`
+    teacher:'Denoiser|Callable', # `teacher(z, t, **cond) -> x_hat` with a `.schedule`
     z:Tensor, # noisy images at `t`, shape (B, C, H, W)
     t:Tensor, # times in [1/steps, 1], shape (B,) or one number
     steps:int, # the student's number of sampling steps N, >= 1

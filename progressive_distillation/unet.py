@@ -11,16 +11,19 @@ import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 from fastcore.basics import patch
+from .schedule import _check_whole
 
 # %% ../nbs/07_unet.ipynb #724c4a5e
 class TimeEmbedding(nn.Module):
-    "Sines and cosines of `t` at rising frequencies, then two layers; the class is added if there is one"
+    "Sines and cosines of `t` at rising frequencies, then two layers; the class is added if there is one; raises `ValueError` for numbers that are not whole or too small"
     def __init__(self,
         width:int, # numbers in the embedding, >= 1
         classes:int=0, # number of classes, 0 for none
         frequencies:int=16, # clocks, >= 1: the first goes an eighth of a turn over [0, 1], two further on go twice as fast
     ):
         super().__init__()
+        _check_whole(width=width, frequencies=frequencies)
+        _check_whole(0, classes=classes)
         self.frequencies = frequencies
         self.layers = nn.Sequential(nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width))
         self.classes = nn.Embedding(classes, width) if classes else None
@@ -115,17 +118,19 @@ def _up_path(widths, depth, emb, skips):
 
 # %% ../nbs/07_unet.ipynb #2b0641fc
 class UNet(nn.Module):
-    "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B); raises `ValueError` if no resolution is named"
+    "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B); raises `ValueError` if no resolution is named, and for numbers that are not whole or too small"
     def __init__(self,
         channels:int=1, # channels of the image, >= 1
         out_channels:int|None=None, # channels of the answer, `pred.channels(channels)`; as the image if None
-        widths=(32, 64), # channels at each resolution, the image's own first, each half as high and wide as the one before
+        widths:tuple|list=(32, 64), # channels at each resolution, the image's own first, each half as high and wide as the one before
         depth:int=1, # blocks at each resolution, >= 0
         classes:int=0, # number of classes, 0 for none
         attention:bool=False, # self-attention at the lowest resolution
     ):
         super().__init__()
         if not widths: raise ValueError("widths must name the channels of at least one resolution, got none")
+        _check_whole(channels=channels, out_channels=out_channels or channels, **{f'widths[{i}]': w for i, w in enumerate(widths)})
+        _check_whole(0, depth=depth)
         self.config = dict(channels=channels, out_channels=out_channels, widths=list(widths), depth=depth, classes=classes, attention=attention)
         self.channels, self.multiple, emb = channels, 2**(len(widths) - 1), 4 * widths[0]
         self.time, self.first = TimeEmbedding(emb, classes), nn.Conv2d(channels, widths[0], 3, padding=1)
@@ -181,7 +186,7 @@ class _NeighbourBlock(nn.Module):
 
 # %% ../nbs/07_unet.ipynb #16379000
 class PatchNet(nn.Module):
-    "For tiny images: patches become channels, then dense layers see the whole and convolutions the neighbours, in turn; raises `ValueError` for a size that patches do not fill"
+    "For tiny images: patches become channels, then dense layers see the whole and convolutions the neighbours, in turn; raises `ValueError` for a size that patches do not fill, and for numbers that are not whole or too small"
     def __init__(self,
         channels:int=1, # channels of the image, >= 1
         size:int=8, # height and width of the image in pixels, a multiple of `patch`
@@ -193,6 +198,8 @@ class PatchNet(nn.Module):
         classes:int=0, # number of classes, 0 for none
     ):
         super().__init__()
+        _check_whole(channels=channels, size=size, out_channels=out_channels or channels, patch=patch, width=width, hidden=hidden)
+        _check_whole(0, depth=depth)
         if size % patch: raise ValueError(f"size must be a multiple of patch, got size={size} and patch={patch}")
         self.config = dict(channels=channels, size=size, out_channels=out_channels, patch=patch, width=width, hidden=hidden, depth=depth, classes=classes)
         self.shape, self.patch, emb = (channels, size, size), patch, 128

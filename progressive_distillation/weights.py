@@ -21,9 +21,9 @@ def _snr(alpha_bar, t):
 
 # %% ../nbs/04_weights.ipynb #3bf04ef5
 class Weight:
-    "A loss weight `w(t)` on the squared error of x̂ that can be clipped, added to and multiplied"
+    "A loss weight `w(t)` on the squared error of x̂, which can be clipped; `w + c` and `w * c` with a number are weights too"
     def __init__(self,
-        f, # `t -> tensor of t's shape`
+        f:Callable, # `t -> tensor of t's shape`
     ): self.f = f
     def __call__(self,
         t:Tensor, # times in [0, 1], any shape
@@ -42,7 +42,7 @@ class Weight:
 
 # %% ../nbs/04_weights.ipynb #2beff88b
 def continuous_weights(
-    alpha_bar, # `t -> alpha²`, a schedule's `alpha_bar` method or any function
+    alpha_bar:Callable, # `t -> alpha²`, a schedule's `alpha_bar` method or any function
 )->Weight: # SNR(t) = alpha²/(1 - alpha²)
     "The weight that makes the loss on x̂ the loss on the noise: SNR(t). Exact near t = 0 for a schedule's own `alpha_bar`"
     schedule = getattr(alpha_bar, '__self__', None)
@@ -55,7 +55,7 @@ def _constant(t): return t * 0 + 1
 weight_names = 'truncated_snr', 'snr', 'snr+1', 'constant' # what `get_weight` knows
 
 def get_weight(
-    weight, # one of `weight_names`, None for truncated SNR, or any `t -> (B,)`, which is handed back
+    weight:str|Callable|None, # one of `weight_names`, None for truncated SNR, or any `t -> (B,)`, which is handed back
     schedule:NoiseSchedule, # whose signal-to-noise ratio is meant
 )->Callable: # `t -> w(t)`, >= 0, `t`'s shape
     "The weight called `weight`; raises `ValueError` with the allowed names if there is none (Salimans & Ho, section 4)"

@@ -6,7 +6,7 @@ from PIL import Image
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from progressive_distillation.all import *
-from conftest import contents, shell, short, small_learner, small_net
+from conftest import contents, same, shell, short, small_learner, small_net, weights
 
 tiny = dict(epochs=1, stage_epochs=1, start=2, teacher_steps=2, size=16)
 noise = torch.randn(4, 1, 8, 8)
@@ -86,6 +86,36 @@ calls = {
     'labels':           (lambda: tensor_dls(noise, torch.zeros(3)), 'one label an image'),
     'no labels':        (lambda: diffusion_learner(tensor_dls(noise.clamp(-1, 1), valid_pct=0), small_net(), conditional=True), 'needs labels'),
     'no images':        (lambda: tensor_dls(torch.zeros(0, 1, 8, 8)), 'no images'),
+    'schedule by name': (lambda: denoiser(schedule='cosine'), "schedule must be a NoiseSchedule.*got 'cosine'"),
+    'denoiser steps 0': (lambda: denoiser(steps=0), 'steps must be a whole number of at least 1, got 0'),
+    'denoiser steps 4': (lambda: denoiser(steps='4'), "steps must be a whole number of at least 1, got '4'"),
+    'whole dtype':      (lambda: denoiser(compute_dtype=torch.int8), 'compute_dtype must be a floating-point dtype'),
+    'bare network':     (lambda: ddim_sample(small_net(), noise, 4), 'a PatchNet has no schedule: wrap your network'),
+    'saved network':    (lambda: save_denoiser(small_net(), 'nowhere'), 'cannot save a PatchNet: wrap your network'),
+    'callback ahead':   (lambda: DistillationCallback(denoiser(), 4, lookahead=5), r'lookahead must lie in \[0, 1\], got 5'),
+    'callback weight':  (lambda: DistillationCallback(denoiser(), 4, weight='big'), "'big': use one of truncated_snr"),
+    'no noise':         (lambda: make_noise(0, (1, 8, 8)), 'n must be a whole number of at least 1, got 0'),
+    'no blur':          (lambda: ExactDenoiser(noise, CosineNoiseSchedule(), width=-1), 'width must be at least 0, got -1'),
+    'no data':          (lambda: ExactDenoiser(noise[:0], CosineNoiseSchedule()), 'at least one image'),
+    'one beta':         (lambda: BetaSchedule.linear(1), 'steps must be a whole number of at least 2, got 1'),
+    'beta 2':           (lambda: BetaSchedule.linear(beta_end=2.), r'beta_end must lie in \[0, 1\], got 2'),
+    'clocks':           (lambda: TimeEmbedding(8, frequencies=0), 'frequencies must be'),
+    'embedding':        (lambda: TimeEmbedding(0), 'width must be'),
+    'no channels':      (lambda: UNet(channels=0), 'channels must be'),
+    'widths':           (lambda: UNet(widths=(8, 0)), r'widths\[1\] must be'),
+    'U-Net depth':      (lambda: UNet(depth=-1), 'depth must be a whole number of at least 0, got -1'),
+    'classes':          (lambda: small_net(classes=-1), 'classes must be a whole number of at least 0'),
+    'no width':         (lambda: small_net(width=0), 'width must be'),
+    'tiny judge':       (lambda: FeatureNet(1, 2, 10), 'size must be a whole number of at least 4, got 2'),
+    'judge epochs':     (lambda: fit_judge(noise.repeat(3, 1, 1, 1), epochs=0), 'epochs must be'),
+    'halves':           (lambda: fid_of_halves(noise[:3], FeatureNet(1, 8, 2).body), '4 in all, got 3'),
+    'one halving':      (lambda: fid_of_halves(noise, FeatureNet(1, 8, 2).body, repeats=1), 'repeats must be'),
+    'subsets':          (lambda: kid(noise, noise, FeatureNet(1, 8, 2).body, subset_size=1), 'subset_size must be'),
+    'sure of NaN':      (lambda: confidence(FeatureNet(1, 8, 2), noise * torch.nan), '4 of 4 sampled images hold NaN'),
+    'near to NaN':      (lambda: nearest_images(noise * torch.nan, noise), '4 of 4 sampled images hold NaN'),
+    'pair of NaN':      (lambda: pairing_error(denoiser(steps=1), denoiser(), noise * torch.nan, 4), '4 of 4 student images hold NaN'),
+    'batch size':       (lambda: TensorDataLoader(noise, bs=0), 'bs must be'),
+    'draws nothing':    (lambda: Explorer(lambda n: None, n=[1, 2]).page(), 'draw must return the figure'),
 }
 @pytest.mark.parametrize('name', calls)
 def test_call(name):
@@ -132,20 +162,29 @@ def test_saved_denoiser(name, tmp_path):
     with pytest.raises((ValueError, FileNotFoundError), match=damages[name][1]): load_denoiser(folder)
     assert not canary.exists()
 
+def test_a_network_that_does_not_fit_stays_as_it_is(tmp_path):
+    folder, other = save_denoiser(denoiser(), tmp_path/'saved'), small_net(depth=2)
+    before = weights(other)
+    with pytest.raises(ValueError, match='does not fit the network given as model='): load_denoiser(folder, other)
+    assert same(weights(other), before)
+
 def test_saving_overwrites_nothing(tmp_path):
     before = contents(save_denoiser(denoiser(), tmp_path/'saved'))
     with pytest.raises(FileExistsError, match='exists already'): save_denoiser(denoiser(), tmp_path/'saved')
     assert contents(tmp_path) == {f'saved/{k}': v for k, v in before.items()}
 
 mistakes = {'existing run': ('pd_distill --out run', 'exists already'), 'start 48': ('pd_distill --out new --start 48', 'power of two'), 'missing folder': ('pd_distill --data nowhere --out new', 'there is no folder'),
-            'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already')}
+            'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already'),
+            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, start'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)')}
 @pytest.mark.parametrize('name', mistakes)
 def test_shell(name, run, tmp_path):
     "Status not 0, one line that says it, and every file as it was"
     line, message = mistakes[name]
-    for folder in ('run', 'broken', 'torn'): shutil.copytree(run, tmp_path/folder)
+    for folder in ('run', 'broken', 'torn', 'bare', 'cut'): shutil.copytree(run, tmp_path/folder)
     (tmp_path/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
     (tmp_path/'torn'/'run.json').write_text('{"data": ')
+    (tmp_path/'bare'/'run.json').write_text('{}')
+    (tmp_path/'cut'/'results.json').write_text('{}')
     before = contents(tmp_path)
     done = shell(*line.split(), cwd=tmp_path)
     assert done.returncode != 0 and message in done.stderr and 'Traceback' not in done.stderr
