@@ -70,7 +70,7 @@ class TensorDataLoader(DataLoader):
         self.tensors, self.vocab = [o for o in (x, y) if o is not None], vocab
         super().__init__(range(len(x)), bs=bs, num_workers=0, **kwargs)
     def create_batches(self,
-        samps, # indices of images, in the order in which they are to come
+        samps:'Iterable', # indices of images, in the order in which they are to come
     ): # yields the images of a batch, and their class numbers if there are any
         "Batches of `bs` images, each by one indexing operation"
         for idxs in torch.tensor(list(samps), dtype=torch.long).split(self.bs):
@@ -102,10 +102,10 @@ def tensor_dls(
     y:Tensor|None=None, # class numbers, shape (n,)
     bs:int=128, # batch size, >= 1; no larger than the training set is used
     valid_pct:float=0.1, # share held out for validation, in [0, 1)
-    valid_idx=None, # indices to hold out instead
-    vocab=None, # names of the classes
+    valid_idx:'Iterable|None'=None, # indices to hold out instead
+    vocab:list|None=None, # names of the classes
     seed:int=42, # draws the held-out share
-    device=None, # where batches go, e.g. 'cuda'; they stay on the CPU if None
+    device:str|torch.device|None=None, # where batches go, e.g. 'cuda'; they stay on the CPU if None
 )->DataLoaders: # to train on: shuffled, batches of one size; to validate on: the held-out images in order
     "`DataLoaders` over images in memory; raises `ValueError` for values that are not finite or not in [-1, 1]"
     x, y = torch.as_tensor(x), None if y is None else torch.as_tensor(y)
@@ -180,7 +180,7 @@ def _fashion_folder(path):
 
 # %% ../nbs/06_data.ipynb #656b9a79
 def fashion_mnist_dls(
-    path=None, # folder of the four idx files, gzipped or not; looked for in the usual places, then downloaded, if None
+    path:str|Path|None=None, # folder of the four idx files, gzipped or not; looked for in the usual places, then downloaded, if None
     bs:int=128, # batch size, >= 1
     **kwargs, # for `tensor_dls`: `device`
 )->DataLoaders: # images of shape (1, 28, 28) in [-1, 1], labels 0 … 9; 60,000 to train on, 10,000 to validate
@@ -268,7 +268,7 @@ def _load_one(out, file):
 
 # %% ../nbs/06_data.ipynb #2472700f
 def load_images(
-    folder, # folder of images in any format that Pillow reads, searched with all that is below it
+    folder:str|Path, # folder of images in any format that Pillow reads, searched with all that is below it
     size:int, # height and width of the result in pixels, >= 1: the middle square is resized
     channels:int|None=None, # 1 for grey, 3 for colour; what the images are if None
     progress:bool=False, # show a progress bar
@@ -293,7 +293,7 @@ def load_images(
 
 # %% ../nbs/06_data.ipynb #2ef6dffd
 def image_dls(
-    folder, # folder of images in any format that Pillow reads; subfolders are classes
+    folder:str|Path, # folder of images in any format that Pillow reads; subfolders are classes
     size:int, # height and width in pixels, >= 1
     bs:int=64, # batch size, >= 1
     channels:int|None=None, # 1 for grey, 3 for colour; what the images are if None

@@ -40,8 +40,8 @@ class Denoiser(nn.Module):
     def forward(self,
         z:Tensor, # noisy images, shape (B, C, H, W)
         t:Tensor, # times in [0, 1], shape (B,), or one number for all; on `z`'s device or on the CPU, which spares a GPU small jobs
-        y=None, # labels, handed to the model as `y` if there are any
-        alpha_sigma=None, # what the schedule says at `t`, a pair of tensors of `t`'s shape, where that is known already
+        y:Tensor|None=None, # labels, handed to the model as `y` if there are any
+        alpha_sigma:tuple|None=None, # what the schedule says at `t`, a pair of tensors of `t`'s shape, where that is known already
         **cond, # further conditioning that is handed to the model
     )->Tensor: # x̂, shape (B, C, H, W), `z`'s dtype
         "The clean images that the network sees in `z`; raises `ValueError` if its output has the wrong shape"

@@ -11,7 +11,7 @@ import hashlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -52,7 +52,7 @@ class DiffusionCallback(Callback):
     "Algorithm 1: turns a batch of images into noisy images, times and a weighted target"
     order, rng = -1, None
     def __init__(self,
-        weight=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
+        weight:str|Callable|None=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
         conditional:bool=False, # hand the labels to the network as `y`
     ):
         self.weight, self.conditional = weight, conditional
@@ -166,7 +166,7 @@ class _OptimWrapper(OptimWrapper):
     def hypers(self): return [_Hypers(self, o) for o in self.opt.param_groups]
 
 def fused_adamw(
-    params, # the model's parameters, as fastai hands them over
+    params:list, # the model's parameters, as fastai hands them over
     **kwargs, # for `torch.optim.AdamW`
 )->OptimWrapper: # the optimizer, as fastai drives it
     "AdamW in one pass over the weights"
@@ -210,15 +210,15 @@ def diffusion_learner(
     model:nn.Module, # any `model(z, t)`, or a `Denoiser`
     schedule:NoiseSchedule|None=None, # cosine if None
     pred:str|Prediction='v', # what the model's output means: x, eps, v or x_eps
-    weight=None, # loss weight, a name that `get_weight` knows or `t -> (B,)`; truncated SNR if None
+    weight:str|Callable|None=None, # loss weight, a name that `get_weight` knows or `t -> (B,)`; truncated SNR if None
     conditional:bool=False, # hand the labels to the model as `y`
     clip:bool=False, # clamp x̂ to [-1, 1] in training as sampling does; see `Denoiser`
     grad_clip:float=1., # largest norm of all gradients together
-    opt_func=fused_adamw, # optimizer
+    opt_func:Callable=fused_adamw, # optimizer
     lr:float=2e-3, # learning rate where a fit names none
     wd:float=0.01, # weight decay
-    moms=(0.9, 0.9, 0.9), # momentum over a one-cycle fit
-    cbs=None, # further callbacks
+    moms:tuple=(0.9, 0.9, 0.9), # momentum over a one-cycle fit
+    cbs:list|Callback|None=None, # further callbacks
     **kwargs, # for fastai's `Learner`
 )->Learner: # ready to fit, to distil and to sample; its `model` is a `Denoiser`
     "A fastai `Learner` that trains a diffusion model (Algorithm 1); raises `ValueError` for images and model that do not fit, for an unknown weight, and for a `Denoiser` beside another schedule, pred or clip than its own"
@@ -238,8 +238,8 @@ def fit_anneal(self:Learner,
     epochs:int, # passes over the data, >= 1
     lr:float|None=None, # highest learning rate; the learner's if None
     label:str='training', # name on the progress bar and in errors
-    cbs=None, # further callbacks
-):
+    cbs:list|Callback|None=None, # further callbacks
+)->Learner: # itself
     "Warm up for a twentieth of the updates, then anneal the learning rate along a cosine to exactly 0, behind one progress bar; raises `ValueError` for epochs below 1 or a learning rate that is not above 0"
     _check_whole(epochs=epochs)
     lr, show = self.lr if lr is None else lr, hasattr(self, 'progress') and (IN_NOTEBOOK or sys.stdout.isatty())
@@ -299,7 +299,7 @@ class DistillationCallback(DiffusionCallback):
     def __init__(self,
         teacher:Denoiser, # frozen; takes `teacher_steps` steps for each of the student's
         steps:int, # the student's number of sampling steps N, >= 1
-        weight=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
+        weight:str|Callable|None=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
         conditional:bool=False, # hand the labels to teacher and student as `y`
         teacher_steps:int=2, # teacher steps for each of the student's, >= 1
         lookahead:float=0., # how far the target goes from x̃ towards the teacher's last prediction, in [0, 1]
@@ -374,11 +374,11 @@ def distill_stage(self:Learner,
     epochs:int=20, # passes over the data, >= 1
     lr:float=1e-3, # highest learning rate; annealed to 0
     ema:float|None=None, # decay of an average of the student's weights, None for none
-    weight=None, # loss weight; the learner's own if None
+    weight:str|Callable|None=None, # loss weight; the learner's own if None
     teacher_steps:int=2, # teacher steps for each of the student's, >= 1
     lookahead:float=0., # how far the target goes from x̃ towards the teacher's last prediction, in [0, 1]
     label:str='distilling', # name on the progress bar and in errors
-    cbs=None, # further callbacks
+    cbs:list|Callback|None=None, # further callbacks
 )->Denoiser: # the student, which remembers its `steps`
     "One pass of Algorithm 2's outer loop: a copy of the learner's model learns to take two of its steps in one; raises `ValueError` for a teacher that says noise on a schedule whose alpha ends at 0"
     teacher, diffusion = self.model, self.diffusion
@@ -419,11 +419,11 @@ def distill(self:Learner,
     refine:int=1, # finer steps that the first teacher takes in place of each of `start`, >= 1
     lookahead:float=0., # how far each target goes from x̃ towards the teacher's last prediction, in [0, 1]; against samples that grow too alike
     ema:float|None=None, # decay of an average of each student's weights, None for none
-    weight=None, # loss weight; the learner's own if None
-    metrics=None, # functions of the finished student, whose results are recorded; meanwhile `learn.model` is the stage's teacher
-    after_stage=None, # called with each finished student and its record
+    weight:str|Callable|None=None, # loss weight; the learner's own if None
+    metrics:Callable|list|None=None, # functions of the finished student, whose results are recorded; meanwhile `learn.model` is the stage's teacher
+    after_stage:Callable|None=None, # called with each finished student and its record
     seed:int|None=None, # each stage gives the same result for the same seed, whatever ran before it
-    cbs=None, # further callbacks, for every stage
+    cbs:list|Callback|None=None, # further callbacks, for every stage
 )->list[Denoiser]: # the students, from most steps to fewest; each remembers its `steps`
     "Progressive distillation: the student of each stage is the teacher of the next. The learner's own model stays as it is; `learn.records` tells what happened. Raises `ValueError` for steps that do not halve, and for epochs, `refine` or `extra` out of range"
     todo = halvings(start, end)
