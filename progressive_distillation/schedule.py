@@ -47,7 +47,7 @@ class NoiseSchedule:
         return {}
     def __eq__(self, other): return type(self) is type(other) and self.config() == other.config()
     def __hash__(self): return hash((type(self), str(self.config())))
-    def __repr__(self): return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k,v in self.config().items())})"
+    def __repr__(self): return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k,v in self.config().items() if v is not None)})"
 
 # %% ../nbs/02_schedule.ipynb #02levels
 @patch
