@@ -13,6 +13,7 @@ import math
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class TensorDataLoader(DataLoader):
         self.tensors, self.vocab = [o for o in (x, y) if o is not None], vocab
         super().__init__(range(len(x)), bs=bs, num_workers=0, **kwargs)
     def create_batches(self,
-        samps:'Iterable', # indices of images, in the order in which they are to come
+        samps:Iterable, # indices of images, in the order in which they are to come
     ): # yields the images of a batch, and their class numbers if there are any
         "Batches of `bs` images, each by one indexing operation"
         for idxs in torch.tensor(list(samps), dtype=torch.long).split(self.bs):
@@ -102,7 +103,7 @@ def tensor_dls(
     y:Tensor|None=None, # class numbers, shape (n,)
     bs:int=128, # batch size, >= 1; no larger than the training set is used
     valid_pct:float=0.1, # share held out for validation, in [0, 1)
-    valid_idx:'Iterable|None'=None, # indices to hold out instead
+    valid_idx:Iterable|None=None, # indices to hold out instead
     vocab:list|None=None, # names of the classes
     seed:int=42, # draws the held-out share
     device:str|torch.device|None=None, # where batches go, e.g. 'cuda'; they stay on the CPU if None

@@ -6,6 +6,7 @@
 __all__ = ['ddim_coefficients', 'ddim_step', 'ExactDenoiser', 'ddim_sample']
 
 # %% ../nbs/05_sampling.ipynb #247ca2b1
+from collections.abc import Callable
 from contextlib import contextmanager
 import torch
 from torch import nn, Tensor
@@ -108,7 +109,7 @@ def _evaluating(denoiser):
 # %% ../nbs/05_sampling.ipynb #3857b709
 @torch.no_grad()
 def ddim_sample(
-    denoiser:'Denoiser|Callable', # `denoiser(z, t, **cond) -> x_hat` with a `.schedule`
+    denoiser:Callable, # `denoiser(z, t, **cond) -> x_hat` with a `.schedule`
     noise:Tensor, # standard normal noise, shape (B, C, H, W)
     steps:int|None=None, # sampling steps, >= 1; None for the steps that the denoiser was distilled for
     clip:bool=True, # clamp x̂ to [-1, 1] at each step

@@ -101,7 +101,7 @@ class CosineNoiseSchedule(_Arc):
 class BetaSchedule(_Arc):
     "A discrete DDPM-style schedule of T steps: train timestep k is t = (k + 1)/T, t = 0 is clean, the angle is interpolated between; raises `ValueError` for a product that does not fall from at most 1 to at least 0"
     def __init__(self,
-        alphas_cumprod:'Tensor|list', # cumulative products of 1 - beta, falling, in [0, 1], shape (T,)
+        alphas_cumprod:Tensor|list, # cumulative products of 1 - beta, falling, in [0, 1], shape (T,)
     ):
         bar = torch.as_tensor(alphas_cumprod, dtype=torch.float64).cpu().flatten()
         falling = torch.cat([torch.ones(1, dtype=torch.float64), bar])
@@ -112,7 +112,7 @@ class BetaSchedule(_Arc):
         self._knots_from_clean, self._knots_from_noise = torch.atan2(sigma, alpha), torch.atan2(alpha, sigma)
     @classmethod
     def from_alphas_cumprod(cls,
-        a:'Tensor|list', # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
+        a:Tensor|list, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
         zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0 (Lin et al. 2023, arXiv 2305.08891, Algorithm 1)
     )->'BetaSchedule': # with a time for each product
         "From the array that every DDPM-style scheduler carries; errors as `BetaSchedule`"

@@ -6,6 +6,7 @@
 __all__ = ['appendix_g_target', 'target_weights', 'distillation_target']
 
 # %% ../nbs/01_target.ipynb #bfd4a90c
+from collections.abc import Callable
 import torch
 from torch import Tensor
 from .schedule import NoiseSchedule, _check_whole
@@ -69,7 +70,7 @@ def _follow(teacher, z, plan, cond):
     return x_tilde.to(z.dtype)
 
 def distillation_target(
-    teacher:'Denoiser|Callable', # `teacher(z, t, **cond) -> x_hat` with a `.schedule`
+    teacher:Callable, # `teacher(z, t, **cond) -> x_hat` with a `.schedule`
     z:Tensor, # noisy images at `t`, shape (B, C, H, W)
     t:Tensor, # times in [1/steps, 1], shape (B,) or one number
     steps:int, # the student's number of sampling steps N, >= 1
