@@ -367,7 +367,7 @@ def pd_distill(
     seed:int=0, # the same seed on the same machine gives the same result
     device:str=None, # cpu, cuda, … (default: the best there is)
     resume:bool=False, # go on with a run that was broken off, with its own settings
-):
+)->dict: # what `results.json` holds
     "Train a teacher on real images, distil it to ever fewer steps, judge all of them, and leave a report"
     settings = dict(locals())
     with _plain_errors(): return _run_all(*_settle(settings))
@@ -418,13 +418,13 @@ def pd_sample(
         _check_whole(n=N)
         students = [n for n in halvings(s['start'], s['end']) if _student_folder(run, n).exists()]
         steps = steps if steps is not None else s['teacher_steps'] if teacher or not students else min(students)
+        file = Path(out) if out else run/f'grid-{steps}.png'
+        if Image.registered_extensions().get(file.suffix.lower()) not in Image.SAVE: raise ValueError(f"out must end in .png, .jpg, .webp or another ending that Pillow writes, got {file}")
+        if out and file.exists(): raise FileExistsError(f"{file} exists already: choose another file with --out")
         denoiser = _load(_student_folder(run, steps) if steps in students and not teacher else run/'teacher', s)
         classes = denoiser.model.config['classes']
         noise = make_noise(N, s['shape'], seed)
         images = _sample_all(denoiser, noise, steps, (torch.arange(N) % classes).to(device) if classes else None, device)
-        file = Path(out) if out else run/f'grid-{steps}.png'
-        if file.suffix.lower() not in Image.registered_extensions(): raise ValueError(f"out must end in .png, .jpg, .webp or another kind of picture, got {file}")
-        if out and file.exists(): raise FileExistsError(f"{file} exists already: choose another file with --out")
         grid = Image.fromarray(image_grid(images))
         zoom = max(1, 32 // images.shape[-1])
         grid.resize((grid.width * zoom, grid.height * zoom), Image.Resampling.NEAREST).save(file)

@@ -13,10 +13,11 @@ import math
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 from PIL import Image, ImageOps, UnidentifiedImageError
 from fastcore.parallel import parallel
@@ -49,7 +50,7 @@ def show_grid(
     ncols:int|None=None, # images in a row; about a square if None
     title:str|None=None, # what the picture shows
     **kwargs, # for fastai's `show_image`: `figsize`, `ax`
-):
+)->Axes: # with the picture
     "Draw all images in one picture"
     return show_image(image_grid(images, ncols), cmap='gray', vmin=0, vmax=255, title=title, **kwargs)
 
@@ -59,7 +60,7 @@ def _floats(x):
     return x.float() if x.is_floating_point() else x.float() / 127.5 - 1
 
 class TensorDataLoader(DataLoader):
-    "Batches of images that lie in memory, taken by index; bytes become floats in [-1, 1] on the way"
+    "Batches of images that lie in memory, taken by index; bytes become floats in [-1, 1] on the way; raises `ValueError` for a batch size below 1"
     def __init__(self,
         x:Tensor, # images, shape (n, C, H, W): floats in [-1, 1] or bytes
         y:Tensor|None=None, # class numbers, shape (n,)
@@ -72,7 +73,7 @@ class TensorDataLoader(DataLoader):
         super().__init__(range(len(x)), bs=bs, num_workers=0, **kwargs)
     def create_batches(self,
         samps:Iterable, # indices of images, in the order in which they are to come
-    ): # yields the images of a batch, and their class numbers if there are any
+    )->Iterator: # for each batch its images, and their class numbers if there are any
         "Batches of `bs` images, each by one indexing operation"
         for idxs in torch.tensor(list(samps), dtype=torch.long).split(self.bs):
             if len(idxs) < self.bs and (self.drop_last or not len(idxs)): return
@@ -81,7 +82,7 @@ class TensorDataLoader(DataLoader):
     def show_batch(self,
         max_n:int=16, # how many images, >= 1; no more than a batch holds
         **kwargs, # for `show_grid`: `ncols`, `title`, `figsize`
-    ):
+    )->Axes: # with the picture
         "Draw the first images of a batch"
         return show_grid(self.one_batch()[0][:max_n], **kwargs)
 

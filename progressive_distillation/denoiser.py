@@ -34,7 +34,7 @@ class Denoiser(nn.Module):
         super().__init__()
         if schedule is not None and not isinstance(schedule, NoiseSchedule): raise ValueError(f"schedule must be a NoiseSchedule, such as CosineNoiseSchedule() or BetaSchedule.linear(), got {schedule!r:.60}")
         if steps is not None: _check_whole(steps=steps)
-        if compute_dtype is not None and not compute_dtype.is_floating_point: raise ValueError(f"compute_dtype must be a floating-point dtype, such as torch.bfloat16, got {compute_dtype}")
+        if compute_dtype is not None and not getattr(compute_dtype, 'is_floating_point', False): raise ValueError(f"compute_dtype must be a floating-point dtype, such as torch.bfloat16, got {compute_dtype!r}")
         self.compute_dtype = compute_dtype
         self.model, self.schedule, self.pred, self.steps, self.clip = model, schedule or CosineNoiseSchedule(), get_prediction(pred), steps, clip
     def forward(self,

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 import torch
+from matplotlib.axes import Axes
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from fastcore.basics import patch
@@ -268,7 +269,7 @@ def sample(self:Learner,
     y:Tensor|None=None, # classes, shape (n,); all in turn if None and the model is conditional
     progress:bool=False, # show a progress bar
 )->Tensor: # images in [-1, 1], shape (n, C, H, W)
-    "Images from noise, by DDIM"
+    "Images from noise, by DDIM; raises `ValueError` for fewer than one image or step"
     device = next(self.model.parameters()).device
     noise = make_noise(n, self.image_shape, seed).to(device)
     cond = {}
@@ -282,8 +283,8 @@ def show_samples(self:Learner,
     steps:int|None=None, # sampling steps; as `sample`
     seed:int|None=None, # the same seed starts from the same noise
     **kwargs, # for `show_grid`: `ncols`, `title`, `figsize`
-):
-    "Draw images from noise"
+)->Axes: # with the picture
+    "Draw images from noise; errors as `sample`"
     return show_grid(self.sample(n, steps, seed), **kwargs)
 
 # %% ../nbs/09_distillation.ipynb #95bbb3e3

@@ -115,9 +115,10 @@ class BetaSchedule(_Arc):
         a:Tensor|list, # cumulative products of 1 - beta, as in `scheduler.alphas_cumprod`, shape (T,)
         zero_terminal_snr:bool=False, # rescale so that alpha(1) is exactly 0 (Lin et al. 2023, arXiv 2305.08891, Algorithm 1)
     )->'BetaSchedule': # with a time for each product
-        "From the array that every DDPM-style scheduler carries; errors as `BetaSchedule`"
+        "From the array that every DDPM-style scheduler carries; errors as `BetaSchedule`, and for a product that does not fall where it is to be rescaled"
         bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
         if zero_terminal_snr:
+            if len(bar) < 2 or not bar[0] > bar[-1]: raise ValueError(f"zero_terminal_snr needs products of (1 - beta) of which the first is above the last, got {bar.tolist()!r:.60}")
             alpha = bar.sqrt()
             bar = ((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1]))**2
         return cls(bar)

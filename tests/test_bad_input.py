@@ -90,6 +90,7 @@ calls = {
     'denoiser steps 0': (lambda: denoiser(steps=0), 'steps must be a whole number of at least 1, got 0'),
     'denoiser steps 4': (lambda: denoiser(steps='4'), "steps must be a whole number of at least 1, got '4'"),
     'whole dtype':      (lambda: denoiser(compute_dtype=torch.int8), 'compute_dtype must be a floating-point dtype'),
+    'dtype by name':    (lambda: denoiser(compute_dtype='bfloat16'), "compute_dtype must be a floating-point dtype.*got 'bfloat16'"),
     'bare network':     (lambda: ddim_sample(small_net(), noise, 4), 'a PatchNet has no schedule: wrap your network'),
     'saved network':    (lambda: save_denoiser(small_net(), 'nowhere'), 'cannot save a PatchNet: wrap your network'),
     'callback ahead':   (lambda: DistillationCallback(denoiser(), 4, lookahead=5), r'lookahead must lie in \[0, 1\], got 5'),
@@ -99,6 +100,7 @@ calls = {
     'no data':          (lambda: ExactDenoiser(noise[:0], CosineNoiseSchedule()), 'at least one image'),
     'one beta':         (lambda: BetaSchedule.linear(1), 'steps must be a whole number of at least 2, got 1'),
     'beta 2':           (lambda: BetaSchedule.linear(beta_end=2.), r'beta_end must lie in \[0, 1\], got 2'),
+    'no signal lost':   (lambda: BetaSchedule.linear(beta_start=0., beta_end=0., zero_terminal_snr=True), 'zero_terminal_snr needs products'),
     'clocks':           (lambda: TimeEmbedding(8, frequencies=0), 'frequencies must be'),
     'embedding':        (lambda: TimeEmbedding(0), 'width must be'),
     'no channels':      (lambda: UNet(channels=0), 'channels must be'),
@@ -108,9 +110,11 @@ calls = {
     'no width':         (lambda: small_net(width=0), 'width must be'),
     'tiny judge':       (lambda: FeatureNet(1, 2, 10), 'size must be a whole number of at least 4, got 2'),
     'judge epochs':     (lambda: fit_judge(noise.repeat(3, 1, 1, 1), epochs=0), 'epochs must be'),
+    'four to judge by': (lambda: fit_judge(noise), 'a judge needs at least 5 images.*got 4'),
     'halves':           (lambda: fid_of_halves(noise[:3], FeatureNet(1, 8, 2).body), '4 in all, got 3'),
     'one halving':      (lambda: fid_of_halves(noise, FeatureNet(1, 8, 2).body, repeats=1), 'repeats must be'),
     'subsets':          (lambda: kid(noise, noise, FeatureNet(1, 8, 2).body, subset_size=1), 'subset_size must be'),
+    'one sample':       (lambda: kid(noise, noise[:1], FeatureNet(1, 8, 2).body), 'at least 2 images in each, got 4 real and 1 samples'),
     'sure of NaN':      (lambda: confidence(FeatureNet(1, 8, 2), noise * torch.nan), '4 of 4 sampled images hold NaN'),
     'near to NaN':      (lambda: nearest_images(noise * torch.nan, noise), '4 of 4 sampled images hold NaN'),
     'pair of NaN':      (lambda: pairing_error(denoiser(steps=1), denoiser(), noise * torch.nan, 4), '4 of 4 student images hold NaN'),
@@ -175,7 +179,7 @@ def test_saving_overwrites_nothing(tmp_path):
 
 mistakes = {'existing run': ('pd_distill --out run', 'exists already'), 'start 48': ('pd_distill --out new --start 48', 'power of two'), 'missing folder': ('pd_distill --data nowhere --out new', 'there is no folder'),
             'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already'),
-            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, start'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)')}
+            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'read-only picture': ('pd_sample run --out run/a.psd', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, start'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)')}
 @pytest.mark.parametrize('name', mistakes)
 def test_shell(name, run, tmp_path):
     "Status not 0, one line that says it, and every file as it was"
