@@ -274,7 +274,7 @@ def load_images(
     size:int, # height and width of the result in pixels, >= 1: the middle square is resized
     channels:int|None=None, # 1 for grey, 3 for colour; what the images are if None
     progress:bool=False, # show a progress bar
-)->tuple[Tensor,Tensor|None,list|None]: # images, uint8 (n, channels, size, size); class numbers (n,) and names if the images lie in two or more subfolders
+)->tuple[Tensor,Tensor|None,list|None]: # images, uint8 (n, channels, size, size); class numbers (n,) and names if all images lie in two or more subfolders
     "All images of a folder in memory; every one is decoded, and those that can't be are named in a `ValueError`; raises `FileNotFoundError` and `NotADirectoryError` for what is no folder"
     _check_whole(size=size)
     if channels not in (None, 1, 3): raise ValueError(f"channels must be 1 (grey), 3 (colour) or None (as the images are), got {channels!r}")
@@ -301,7 +301,7 @@ def image_dls(
     channels:int|None=None, # 1 for grey, 3 for colour; what the images are if None
     progress:bool=False, # show a progress bar while images are read
     **kwargs, # for `tensor_dls`: `valid_pct`, `seed`, `device`
-)->DataLoaders: # images of shape (channels, size, size) in [-1, 1], labels if there are subfolders
+)->DataLoaders: # images of shape (channels, size, size) in [-1, 1], labels if all images lie in two or more subfolders
     "Your own images; errors as `load_images`"
     x, y, vocab = load_images(folder, size, channels, progress)
     return tensor_dls(x, y, bs=bs, vocab=vocab, **kwargs)

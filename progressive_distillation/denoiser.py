@@ -22,7 +22,7 @@ def _clamp(x_hat):
 
 # %% ../nbs/03b_denoiser.ipynb #628f54aa
 class Denoiser(nn.Module):
-    "A network with its schedule and the meaning of its output: `denoiser(z, t) -> x_hat`; raises `ValueError` for a schedule that is none, an unknown `pred`, steps below 1, or a dtype without fractions"
+    "A network with its schedule and the meaning of its output: `denoiser(z, t) -> x_hat`; raises `ValueError` for a schedule that is not a `NoiseSchedule`, an unknown `pred`, steps below 1, or a dtype without fractions"
     def __init__(self,
         model:Callable, # any `model(z, t, **cond)` that returns `pred.channels(C)` channels; `t` has shape (B,)
         schedule:NoiseSchedule|None=None, # cosine if None

@@ -94,13 +94,13 @@ def _page(draw, controls, start, names):
     shown = _img(*frames[index[position]], 'webp')
     rows = ''.join(_control_html(names[k], v, at[k]) for k, v in controls.items())
     return (f'<div class="explorer"><style>{_style}</style>{rows}{shown}'
-            f'<script type="application/json">{data}</script><script>{_script}</script></div>')
+        f'<script type="application/json">{data}</script><script>{_script}</script></div>')
 
 # %% ../nbs/14_explorer.ipynb #2efd31e7
 class Explorer:
     "Controls over `draw`: they call it in a live notebook, and move through its saved pictures on a page without a kernel; raises `ValueError` for controls without values, or names and starts that do not fit them"
     def __init__(self,
-        draw:Callable, # keyword arguments, one for each control, to a matplotlib figure
+        draw:Callable, # takes one keyword argument for each control, returns a matplotlib figure
         names:dict|None=None, # what to call a control beside its slider, if not by its argument's name
         start:dict|None=None, # values to begin with, if not the first
         **controls, # for each argument of `draw` the values it can take: a list or a range

@@ -121,7 +121,7 @@ def load_denoiser(
     model:nn.Module|None=None, # network to load the weights into, for classes that are not in `networks`
     device:str|torch.device='cpu', # where the network is put, e.g. 'cuda'
 )->Denoiser: # in eval mode
-    "The saved denoiser, in the dtypes it was saved in; raises `FileNotFoundError` for a missing file, and `ValueError` for a pickle, and for weights that are damaged or belong to another JSON"
+    "The saved denoiser, in the dtypes it was saved in; raises `FileNotFoundError` for a missing file, and `ValueError` for a pickle, a JSON that is not valid, and weights that are damaged, do not fit, or belong to another JSON"
     folder = Path(folder).expanduser()
     if model is not None and not isinstance(model, nn.Module): raise ValueError(f"model must be a network to load the weights into, got {model!r:.60}")
     if folder.is_file(): raise ValueError(f"{folder} is a file: pass the folder that holds {_weights} and {_config}")

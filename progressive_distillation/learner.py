@@ -53,7 +53,7 @@ class DiffusionCallback(Callback):
     "Algorithm 1: turns a batch of images into noisy images, times and a weighted target"
     order, rng = -1, None
     def __init__(self,
-        weight:str|Callable|None=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
+        weight:str|Callable|None=None, # a name that `get_weight` knows, or a function from times of shape (B,) to weights of that shape; truncated SNR if None
         conditional:bool=False, # hand the labels to the network as `y`
     ):
         self.weight, self.conditional = weight, conditional
@@ -211,7 +211,7 @@ def diffusion_learner(
     model:nn.Module, # any `model(z, t)`, or a `Denoiser`
     schedule:NoiseSchedule|None=None, # cosine if None
     pred:str|Prediction='v', # what the model's output means: x, eps, v or x_eps
-    weight:str|Callable|None=None, # loss weight, a name that `get_weight` knows or `t -> (B,)`; truncated SNR if None
+    weight:str|Callable|None=None, # loss weight, a name that `get_weight` knows, or a function from times of shape (B,) to weights of that shape; truncated SNR if None
     conditional:bool=False, # hand the labels to the model as `y`
     clip:bool=False, # clamp x̂ to [-1, 1] in training as sampling does; see `Denoiser`
     grad_clip:float=1., # largest norm of all gradients together
@@ -300,7 +300,7 @@ class DistillationCallback(DiffusionCallback):
     def __init__(self,
         teacher:Denoiser, # frozen; takes `teacher_steps` steps for each of the student's
         steps:int, # the student's number of sampling steps N, >= 1
-        weight:str|Callable|None=None, # a name that `get_weight` knows, or `t -> (B,)`; truncated SNR if None
+        weight:str|Callable|None=None, # a name that `get_weight` knows, or a function from times of shape (B,) to weights of that shape; truncated SNR if None
         conditional:bool=False, # hand the labels to teacher and student as `y`
         teacher_steps:int=2, # teacher steps for each of the student's, >= 1
         lookahead:float=0., # how far the target goes from x̃ towards the teacher's last prediction, in [0, 1]
@@ -319,7 +319,7 @@ class DistillationCallback(DiffusionCallback):
         self.weights = None if callable(self.weight) else get_weight(self.weight, self.teacher.schedule)(times)
     def sample_t(self,
         b:int, # batch size, >= 1
-    )->Tensor: # times in (0, 1], shape (b,)
+    )->Tensor: # times in (0, 1], shape (B,)
         "Equation (1): times i/N with i drawn from 1 … N, so that t = 1 is among them"
         return torch.randint(1, self.steps + 1, (b,), generator=self.rng) / self.steps
     def after_fit(self):

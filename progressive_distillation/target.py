@@ -15,7 +15,7 @@ from .sampling import ddim_coefficients, _along, _ask, _evaluating, _mix, _per_i
 # %% ../nbs/01_target.ipynb #012809c4
 def appendix_g_target(
     z_t2:Tensor, # where the teacher lands, at t'', shape (B, C, H, W)
-    z_t:Tensor, # where both start, at t, same shape
+    z_t:Tensor, # where teacher and student start, at t, same shape
     t:Tensor, # time of `z_t`, in (0, 1], shape (B,) or one number
     t2:Tensor, # time of `z_t2`, in [0, t), likewise
     schedule:NoiseSchedule, # gives alpha and sigma
@@ -34,7 +34,7 @@ def target_weights(
     times:Tensor, # falling times t, t′, … of the teacher's steps, in [0, 1], shape (B, k + 1)
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # weights of the k predictions, >= 0, each row sums to 1, float64, shape (B, k)
-    "How much of √SNR each teacher step gains, as a share of the whole: Δρᵢ/ΣΔρ with ρ = alpha/sigma; raises `ValueError` for times outside [0, 1]"
+    "How much of √SNR each teacher step gains, each Δρ over their sum, with ρ = alpha/sigma; raises `ValueError` for times outside [0, 1]"
     return _shares(*_along(times.double(), schedule)[2:])
 
 # %% ../nbs/01_target.ipynb #b99d577e
@@ -78,7 +78,7 @@ def distillation_target(
     lookahead:float=0., # how far to go from x̃ towards the teacher's last prediction, in [0, 1]
     **cond, # conditioning that is handed to the teacher
 )->Tensor: # x̃, shape (B, C, H, W), `z`'s dtype
-    "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1, times outside [1/steps, 1] or a lookahead outside [0, 1]"
+    "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` steps (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1, times outside [1/steps, 1] or a lookahead outside [0, 1]"
     _check_whole(steps=steps, teacher_steps=teacher_steps)
     t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z)).expand(len(z))
     with _evaluating(teacher): return _follow(teacher, z, _plan(t, steps, teacher_steps, teacher.schedule, lookahead), cond)

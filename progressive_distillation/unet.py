@@ -19,7 +19,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self,
         width:int, # numbers in the embedding, >= 1
         classes:int=0, # number of classes, 0 for none
-        frequencies:int=16, # clocks, >= 1: the first goes an eighth of a turn over [0, 1], two further on go twice as fast
+        frequencies:int=16, # number of clocks, >= 1: the first makes an eighth of a turn over [0, 1], each next one goes √2 times as fast
     ):
         super().__init__()
         _check_whole(width=width, frequencies=frequencies)
@@ -118,7 +118,7 @@ def _up_path(widths, depth, emb, skips):
 
 # %% ../nbs/07_unet.ipynb #2b0641fc
 class UNet(nn.Module):
-    "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B); raises `ValueError` if no resolution is named, and for numbers that are not whole or too small"
+    "A small U-Net, conditional on time and, if wanted, on class (Ronneberger et al. 2015; Ho et al. 2020, appendix B); raises `ValueError` if `widths` is empty, and for numbers that are not whole or too small"
     def __init__(self,
         channels:int=1, # channels of the image, >= 1
         out_channels:int|None=None, # channels of the answer, `pred.channels(channels)`; as the image if None

@@ -55,7 +55,7 @@ def _constant(t): return t * 0 + 1
 weight_names = 'truncated_snr', 'snr', 'snr+1', 'constant' # what `get_weight` knows
 
 def get_weight(
-    weight:str|Callable|None, # one of `weight_names`, None for truncated SNR, or any `t -> (B,)`, which is handed back
+    weight:str|Callable|None, # one of `weight_names`, None for truncated SNR, or any function from times to weights of their shape, which is handed back
     schedule:NoiseSchedule, # whose signal-to-noise ratio is meant
 )->Callable: # `t -> w(t)`, >= 0, `t`'s shape
     "The weight called `weight`; raises `ValueError` with the allowed names if there is none (Salimans & Ho, section 4)"

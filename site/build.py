@@ -318,7 +318,7 @@ def finish(file, site, pages):
         (r'\b(eqs?\.|Equation|Algorithm|appendix) (?=\(?[0-9A-Z])', '\\1\u00a0'),
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
         (r'<p>(?=<img [^>]*src="([^":]+\.png)")', lambda m: '<p class="wide">' if is_wide((file.parent/m[1]).read_bytes()) else m[0]),
-        (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'([._])(?=\w)', r'\1<wbr>', m[0])), # where a long name may break
+        (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'\.(?=\w)', '.<wbr>', m[0])), # where a long name may break
         ('(<div class="callout-header[^>]*data-bs-toggle="collapse")', lambda m: f'{m[1]} {by_keys}'), # they open
         (r' role="navigation" aria-expanded="\w+"(><span class="menu-text">([^<]*)</span></a><a class="sidebar-item-toggle[^>]*)role="navigation"([^>]*)aria-label="Toggle section"', lambda m: f'{m[1]}{by_keys}{m[3]}aria-label="Pages of {m[2]}"'),
         ('<nav class="quarto-secondary-nav">', '<nav class="quarto-secondary-nav" aria-label="Where you are">'), ('<nav class="page-navigation">.*?</nav>', lambda m: neighbours(file.name if not up else '', pages)),
