@@ -19,7 +19,7 @@ def picture(page, who): return page.evaluate('id => { const o = document.getElem
 def press(page, button='sample'):
     "Press the button and wait for the verdict; answers both pictures"
     page.click(f'#live-{button}')
-    page.wait_for_function("!document.getElementById('live-sample').disabled", timeout=120_000)
+    page.wait_for_function("document.getElementById('live-sample').getAttribute('aria-disabled') === 'false'", timeout=120_000)
     assert 'times as long' in page.inner_text('#live-status')
     return [picture(page, who) for who in ('teacher', 'student')]
 
@@ -54,6 +54,17 @@ def test_the_button_draws_the_samples(page, steps, student, count, seed):
     assert found == [expected(page, 'teacher', steps, count, seed), expected(page, f'student-{student:02}', student, count, seed)]
     assert press(page) == found, 'the same noise number gave other pictures'
     for who, n in ('teacher', steps), ('student', student): assert page.inner_text(f'#live-{who}-words').startswith(f"{who}, {n} step{'s'*(n > 1)}: ") and f' ms for {count} digits' in page.inner_text(f'#live-{who}-words')
+
+def test_what_is_chosen_stays_while_it_runs(page):
+    page.select_option('#live-steps', '256')
+    page.evaluate("window.said = []; new MutationObserver(() => said.push(document.getElementById('live-status').textContent)).observe(document.getElementById('live-status'), {childList: true})")
+    page.focus('#live-sample')
+    page.keyboard.press('Enter')
+    assert all(page.locator(f'#live-{o}').is_disabled() for o in ('steps', 'student', 'count', 'seed'))
+    page.click('#live-new') # not now
+    page.wait_for_function("document.getElementById('live-sample').getAttribute('aria-disabled') === 'false'", timeout=120_000)
+    assert page.evaluate("document.activeElement.id") in ('live-sample', 'live-new') and len(page.evaluate('said')) < 12, 'a screen reader is told every step'
+    assert all(page.locator(f'#live-{o}').is_enabled() for o in ('steps', 'student', 'count', 'seed')) and 'noise so far' not in page.inner_text('.live-pictures')
 
 def test_new_noise_is_new(page):
     before = press(page), page.input_value('#live-seed')

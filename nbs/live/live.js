@@ -4,14 +4,16 @@ const $ = id => document.getElementById(id);
 let loaded;
 
 async function get(name, how) {
-  const answer = await fetch(new URL(name, here));
+  say(`Fetching ${name} …`);
+  const answer = await fetch(new URL(name, here)).catch(() => { throw new Error(`${name} could not be fetched: is the server of this page within reach?`); });
   if (!answer.ok) throw new Error(`${name} is missing (${answer.status}): build the site with "make site"`);
   return answer[how]();
 }
 
 async function load() {
   if (typeof WebAssembly !== 'object') throw new Error('this browser has no WebAssembly, which the networks need');
-  const ort = await import(new URL('ort.wasm.min.mjs', runtime));
+  say('Fetching the runtime …');
+  const ort = await import(new URL('ort.wasm.min.mjs', runtime)).catch(() => { throw new Error('the runtime could not be fetched: is the server of this page within reach?'); });
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmPaths = runtime.href;
   const recipe = await get('live.json', 'json'), sessions = {};
@@ -75,13 +77,14 @@ const count = () => Number($('live-count').value), seed = () => Number($('live-s
 
 function say(text) { $('live-status').textContent = text; }
 
-function isNoise() {
-  const good = $('live-seed').reportValidity();
+function isNoise(how = 'checkValidity') {
+  const good = $('live-seed')[how]();
+  $('live-seed').setAttribute('aria-invalid', !good);
   if (!good) say(`The noise number must be a whole number from 0 to 999,999, got ${$('live-seed').value || 'none'}.`);
   return good;
 }
 
-// Before the first press, and whenever other noise is chosen: what both will start from
+// Before the first step, and whenever other noise is chosen: what both start from
 function showNoise() {
   if (!isNoise()) return;
   say('Both start from this noise: press Sample.');
@@ -93,21 +96,43 @@ function showNoise() {
   }
 }
 
+// A single short walk is over before a clock can measure it: walk again until 200 ms or nine walks have gone by, and take the median
+async function timed(name, steps, noise, onStep) {
+  const all = [];
+  let images, spent = 0;
+  do {
+    const walked = await walk(name, steps, noise, onStep);
+    images = walked.images;
+    all.push(walked.milliseconds);
+    spent += walked.milliseconds;
+  } while (spent < 200 && all.length < 9);
+  return { images, milliseconds: all.sort((a, b) => a - b)[all.length >> 1] };
+}
+
+let running = false;
+function run(on) { // what is chosen stays as it is while it runs; the buttons keep the focus
+  running = on;
+  for (const id of ['live-steps', 'live-student', 'live-count', 'live-seed']) $(id).disabled = on;
+  for (const id of ['live-sample', 'live-new']) $(id).setAttribute('aria-disabled', on);
+  $('live-progress').textContent = '';
+}
+
 async function sample() {
-  if (!isNoise()) return;
-  const buttons = [$('live-sample'), $('live-new')];
-  for (const o of buttons) o.disabled = true;
+  if (running || !isNoise('reportValidity')) return;
+  showNoise();
+  run(true);
   try {
-    say('Fetching the runtime and three networks …');
+    say('Sampling …');
     const { recipe } = await ready();
     const n = count(), pixels = recipe.shape.reduce((a, b) => a * b), noise = makeNoise(n * pixels, seed());
     const teacherSteps = Number($('live-steps').value), studentSteps = Number($('live-student').value);
     const student = `student-${String(studentSteps).padStart(2, '0')}`, times = {};
-    await walk(student, studentSteps, noise); // the first call of a session is slow
+    say('Sampling …');
+    for (const name of [student, 'teacher']) await walk(name, 1, noise); // the first call of a session is slow
     for (const [side, name, steps] of [['student', student, studentSteps], ['teacher', 'teacher', teacherSteps]]) {
-      const { images, milliseconds } = await walk(name, steps, noise, done => say(`${side}: step ${done} of ${steps}`));
+      const { images, milliseconds } = await timed(name, steps, noise, done => { $('live-progress').textContent = `${side}: step ${done} of ${steps}`; });
       draw($(`live-${side}-picture`), images, recipe.shape, Math.sqrt(n));
-      const words = `${side}, ${steps} step${steps > 1 ? 's' : ''}: ${time(milliseconds)} ms for ${n} digits, ${time(milliseconds / n)} ms each`;
+      const words = `${side}, ${steps} step${steps > 1 ? 's' : ''}: ${time(milliseconds)} ms for ${n} digits`;
       $(`live-${side}-words`).textContent = words;
       $(`live-${side}-picture`).setAttribute('aria-label', `${n} digits drawn by the ${words}`);
       times[side] = milliseconds;
@@ -117,12 +142,13 @@ async function sample() {
   } catch (error) {
     say(`It did not work: ${error.message}`);
   } finally {
-    for (const o of buttons) o.disabled = false;
+    run(false);
   }
 }
 
 for (const name of ['live-count', 'live-seed']) $(name).addEventListener('change', showNoise);
 $('live-sample').addEventListener('click', sample);
-$('live-new').addEventListener('click', () => { $('live-seed').value = Math.floor(Math.random() * 1e6); sample(); });
+$('live-seed').addEventListener('keydown', event => { if (event.key === 'Enter') sample(); });
+$('live-new').addEventListener('click', () => { if (!running) { $('live-seed').value = Math.floor(Math.random() * 1e6); sample(); } });
 showNoise();
 Object.assign(window, { liveNoise: makeNoise, liveSample: async (name, steps, noise) => Array.from((await walk(name, steps, noise)).images) }); // for the test that compares them with Python's
