@@ -27,7 +27,7 @@ def expected(page, name, steps, count, seed):
     "The picture of the samples that the test below compares with Python's: rows of images with white lines between"
     images = np.array(page.evaluate('([name, steps, length, seed]) => liveSample(name, steps, liveNoise(length, seed))', [name, steps, count*64, seed])).reshape(count, 8, 8)
     side = round(count**0.5)
-    paper = np.full((side*9 + 1, side*9 + 1), 255)
+    paper = np.full((side*9 + 1, side*9 + 1), 128)
     for i, image in enumerate(images): paper[i//side*9 + 1:i//side*9 + 9, i%side*9 + 1:i%side*9 + 9] = np.floor(127.5*(image.clip(-1, 1) + 1) + 0.5) # halves go up, as in JavaScript
     return paper.ravel().tolist()
 

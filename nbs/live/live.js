@@ -62,7 +62,7 @@ function draw(canvas, images, [, h, w], columns) {
   canvas.width = columns * (w + 1) + 1;
   canvas.height = Math.ceil(n / columns) * (h + 1) + 1;
   const context = canvas.getContext('2d'), picture = context.createImageData(canvas.width, canvas.height);
-  picture.data.fill(255);
+  new Uint32Array(picture.data.buffer).fill(0xff808080); // grey between the images, which noise and digits both stand out from
   images.forEach((value, i) => {
     const image = Math.floor(i / (h * w)), y = Math.floor(i / w) % h, x = i % w;
     const at = 4 * (((Math.floor(image / columns) * (h + 1)) + y + 1) * canvas.width + (image % columns) * (w + 1) + x + 1);
