@@ -254,7 +254,7 @@ def breakable(line):
     line = options_whole(line)
     line = re.sub(r'(?<=</span>)(?=<span class="ss short">\{</span>)', '<wbr>', line) # what a text is filled with
     line = re.sub(r'(<span class="op">[^<]*</span>){2,}', r'<wbr><span class="short">\g<0></span>', line) # an arrow, a comparison
-    return re.sub(r'(<span class="(?:co|st|ss)[^>]*>[^<]*</span>|<[^>]*>)|([(\[](?!\))|[,=](?!</span><span class="op">)|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
+    return re.sub(r'(<span class="(?:co|st|ss)[^>]*>[^<]*</span>|<[^>]*>)|([(\[](?!\))|[,=](?!=|</span><span class="op">)|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
 
 def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
