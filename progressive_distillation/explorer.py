@@ -110,7 +110,7 @@ def _control_html(name, values, at):
     return f'<label><span>{html.escape(name)}</span>{control}</label>'
 
 # %% ../nbs/14_explorer.ipynb #47110cc3
-_no_script = '<noscript><p>The sliders need JavaScript, which is switched off here. The picture is that of their first position.</p></noscript>'
+_no_script = '<noscript><p>The sliders need JavaScript; without it, the picture stays as it is.</p></noscript>'
 
 def _page(draw, controls, start, names):
     "HTML with every picture of `draw` inside, which needs no kernel and no other file"
