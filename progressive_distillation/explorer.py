@@ -128,7 +128,7 @@ def _page(draw, controls, start, names):
 class Explorer:
     "Controls over `draw`: they call it in a live notebook, and move through its saved pictures on a page without a kernel; raises `ValueError` for controls without values, or names and starts that do not fit them"
     def __init__(self,
-        draw:Callable, # takes one keyword argument for each control, returns a matplotlib figure
+        draw:Callable, # takes one keyword argument for each control, returns a matplotlib figure; its docstring's first line says what is seen
         names:dict|None=None, # what to call a control beside its slider, if not by its argument's name
         start:dict|None=None, # values to begin with, if not the first
         **controls, # for each argument of `draw` the values it can take: a list or a range
