@@ -11,24 +11,38 @@ import io
 import itertools
 import json
 import os
+import re
 from base64 import b64encode
 from collections.abc import Callable
+from inspect import isroutine
 import matplotlib.pyplot as plt
 from PIL import Image
 from fastcore.basics import patch
 
 # %% ../nbs/14_explorer.ipynb #aff55822
+_signs = dict(le='≤', leq='≤', ge='≥', geq='≥', ne='≠', neq='≠', approx='≈', times='×', cdot='·', pm='±', to='→', infty='∞', circ='°')
+
+def _spoken(tex):
+    r"A formula as one would say it: `\hat x_t \le \alpha^2` is x hat t ≤ alpha²"
+    tex = re.sub(r'\\(mathrm|mathbf|mathit|text|left|right)(?![A-Za-z])|\\[,;:!]', ' ', tex)
+    tex = re.sub(r'\\(hat|tilde|bar)(?![A-Za-z])\s*\{?\s*(\\[A-Za-z]+|\w)\s*\}?', r'\2 \1 ', tex)
+    tex = re.sub(r'\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}', r'\1/\2', tex)
+    tex = re.sub(r'\^\{?2\}?', '²', tex).replace('_', ' ')
+    tex = re.sub(r'\\([A-Za-z]+)\s*', lambda m: f' {_signs.get(m[1], m[1])} ', tex)
+    return re.sub(r'[\^ ]+(?=[²°])| (?=[)\]])', '', re.sub(r'[{}\\]', '', tex))
+
 def _words(fig):
-    "What the titles of `fig` say, on one line"
+    "What the titles of `fig` say, on one line and without TeX"
     titles = [fig.get_suptitle(), *(ax.get_title() for ax in fig.axes)]
-    return ', '.join(' '.join(o.split()).replace('$', '') for o in titles if o)
+    titles = [re.sub(r'(?<!\\)\$(.*?)(?<!\\)\$', lambda m: _spoken(m[1]), o, flags=re.S).replace(r'\$', '$') for o in titles if o]
+    return '; '.join(' '.join(o.split()) for o in titles)
 
 def _frame(
     fig, # matplotlib figure; closed here
     format:str='png', # a format that Pillow writes
     colors:int|None=None, # size of the palette; every colour if None
     dpi:int=100, # pixels an inch
-)->tuple[bytes,str]: # the file, and the alternative text
+)->tuple[bytes,str]: # the file, and what the titles say
     "The picture of `fig` as a file, and what it says"
     if not hasattr(fig, 'savefig'): raise ValueError(f"draw must return the figure that it draws, got {fig!r:.60}: end it with `return fig`")
     file, words = io.BytesIO(), _words(fig)
@@ -41,13 +55,18 @@ def _frame(
     return file.getvalue(), words
 
 # %% ../nbs/14_explorer.ipynb #32b73fba
-def _all_frames(draw, controls):
-    "Each different picture of `draw` once, with its words, and which of them each position of `controls` shows, the last control running fastest"
-    frames, index = {}, []
-    for values in itertools.product(*controls.values()):
-        picture = _frame(draw(**dict(zip(controls, values))), 'webp', colors=48)
+def _positions(controls):
+    "The values of `controls` at every position, the last control running fastest"
+    return [dict(zip(controls, values)) for values in itertools.product(*controls.values())]
+
+def _all_frames(draw, positions):
+    "Each different picture of `draw` once, which of them each of `positions` shows, and what its titles say there"
+    frames, index, words = {}, [], []
+    for values in positions:
+        picture, said = _frame(draw(**values), 'webp', colors=48)
         index.append(frames.setdefault(picture, len(frames)))
-    return list(frames), index
+        words.append(said)
+    return list(frames), index, words
 
 # %% ../nbs/14_explorer.ipynb #a6ef9ce0
 _style = ".explorer{max-width:46rem}.explorer label{display:flex;gap:.75rem;align-items:center;margin:.15rem 0}.explorer label>span{min-width:7rem}.explorer input,.explorer select{flex:1;min-width:0}.explorer output{min-width:5rem}.explorer img{max-width:100%;height:auto;background:#fff}"
@@ -64,18 +83,24 @@ _script = """(function(){
       input.nextElementSibling.value = labels[input.value];
       input.setAttribute('aria-valuetext', labels[input.value]);
     });
-    const frame = data.frames[data.index[position]];
-    image.src = 'data:image/webp;base64,' + frame[0];
-    image.alt = frame[1];
+    image.src = 'data:image/webp;base64,' + data.frames[data.index[position]];
+    image.alt = data.alts[position];
   }
   inputs.forEach(function(input) { input.addEventListener('input', show); });
   show();
 })();"""
 
 # %% ../nbs/14_explorer.ipynb #5e943c5f
-def _img(picture, words, format): return f'<img src="data:image/{format};base64,{b64encode(picture).decode()}" alt="{html.escape(words)}" style="max-width:100%;height:auto">'
+def _img(picture, alt, format): return f'<img src="data:image/{format};base64,{b64encode(picture).decode()}" alt="{html.escape(alt)}" style="max-width:100%;height:auto">'
 def _label(value): return f'{value:.4g}' if isinstance(value, float) else {True: 'yes', False: 'no'}[value] if isinstance(value, bool) else str(value)
 def _are_numbers(values): return all(isinstance(o, (int, float)) and not isinstance(o, bool) for o in values)
+
+def _alt(draw, names, values, words):
+    "The picture in words: what `draw` draws, where the controls stand, and what the titles say"
+    doc = draw.__doc__ if isroutine(draw) else None # that of another object is about its class
+    what = (doc or '').strip().split('\n')[0].replace('`', '').rstrip('.')
+    at = ', '.join(f'{names[k]} = {_label(v)}' for k, v in values.items())
+    return '. '.join(o for o in (what, at, words) if o)
 
 def _control_html(name, values, at):
     "One row of the page: name, and a slider with its value or a list, over the positions of `values`"
@@ -85,22 +110,25 @@ def _control_html(name, values, at):
     return f'<label><span>{html.escape(name)}</span>{control}</label>'
 
 # %% ../nbs/14_explorer.ipynb #47110cc3
+_no_script = '<noscript><p>The sliders need JavaScript; without it, the picture stays as it is.</p></noscript>'
+
 def _page(draw, controls, start, names):
     "HTML with every picture of `draw` inside, which needs no kernel and no other file"
-    frames, index = _all_frames(draw, controls)
-    at, position = {k: list(v).index(start[k]) for k, v in controls.items()}, 0
-    for k, v in controls.items(): position = position*len(v) + at[k]
-    data = json.dumps(dict(labels=[[_label(o) for o in v] for v in controls.values()], index=index, frames=[(b64encode(picture).decode(), words) for picture, words in frames])).replace('</', r'<\/')
-    shown = _img(*frames[index[position]], 'webp')
-    rows = ''.join(_control_html(names[k], v, at[k]) for k, v in controls.items())
-    return (f'<div class="explorer"><style>{_style}</style>{rows}{shown}'
+    positions = _positions(controls)
+    frames, index, words = _all_frames(draw, positions)
+    alts = [_alt(draw, names, *o) for o in zip(positions, words)]
+    data = json.dumps(dict(labels=[[_label(o) for o in v] for v in controls.values()], index=index, alts=alts, frames=[b64encode(o).decode() for o in frames])).replace('</', r'<\/')
+    first = positions.index(start)
+    shown = _img(frames[index[first]], alts[first], 'webp')
+    rows = ''.join(_control_html(names[k], v, list(v).index(start[k])) for k, v in controls.items())
+    return (f'<div class="explorer"><style>{_style}</style>{rows}{_no_script}{shown}'
         f'<script type="application/json">{data}</script><script>{_script}</script></div>')
 
 # %% ../nbs/14_explorer.ipynb #2efd31e7
 class Explorer:
     "Controls over `draw`: they call it in a live notebook, and move through its saved pictures on a page without a kernel; raises `ValueError` for controls without values, or names and starts that do not fit them"
     def __init__(self,
-        draw:Callable, # takes one keyword argument for each control, returns a matplotlib figure
+        draw:Callable, # takes one keyword argument for each control, returns a matplotlib figure; its docstring's first line says what is seen
         names:dict|None=None, # what to call a control beside its slider, if not by its argument's name
         start:dict|None=None, # values to begin with, if not the first
         **controls, # for each argument of `draw` the values it can take: a list or a range
@@ -132,7 +160,10 @@ def widget(self:Explorer)->'ipywidgets.VBox': # its `children` are the controls 
     def control(k, v): return (SelectionSlider if _are_numbers(v) else Dropdown)(options=[(_label(o), o) for o in v], value=self.start[k], description=self.names[k], **look)
     controls = {k: control(k, v) for k, v in self.controls.items()}
     picture = HTML()
-    def redraw(change=None): picture.value = _img(*_frame(self.draw(**{k: o.value for k, o in controls.items()})), 'png')
+    def redraw(change=None):
+        values = {k: o.value for k, o in controls.items()}
+        png, words = _frame(self.draw(**values))
+        picture.value = _img(png, _alt(self.draw, self.names, values, words), 'png')
     for o in controls.values(): o.observe(redraw, 'value')
     redraw()
     return VBox([*controls.values(), picture])

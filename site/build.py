@@ -253,7 +253,8 @@ def breakable(line):
     line = re.sub(r'<span class="(st|ss)">(?=[^<]{1,16}</span>)', r'<span class="\1 short">', line)
     line = options_whole(line)
     line = re.sub(r'(?<=</span>)(?=<span class="ss short">\{</span>)', '<wbr>', line) # what a text is filled with
-    return re.sub(r'(<span class="(?:co|st|ss)[^>]*>[^<]*</span>|<[^>]*>)|([(\[](?!\))|[,=](?!</span><span class="op">)|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
+    line = re.sub(r'(<span class="op">[^<]*</span>){2,}', r'<wbr><span class="short">\g<0></span>', line) # an arrow, a comparison
+    return re.sub(r'(<span class="(?:co|st|ss)[^>]*>[^<]*</span>|<[^>]*>)|([(\[](?!\))|[,=](?!=|</span><span class="op">)|\.(?=<|[A-Za-z_]))(?=\S)', lambda m: m[1] or m[2] + '<wbr>', line)
 
 def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"

@@ -161,31 +161,53 @@ def on_phone(screens, address): yield from watched(screens['phone'], address)
 def test_explorers_are_where_a_picture_should_move(site):
     assert {o.stem for o in site.glob('*.html') if '<div class="explorer">' in o.read_text()} >= {'01_target', '02_schedule', '04_weights', '05_sampling', '11_results', '14_explorer'}
 
-@pytest.mark.parametrize('name', [o for o in notebooks if 'class=\\"explorer\\"' in (root/'nbs'/f'{o}.ipynb').read_text()])
+with_explorer = pytest.mark.parametrize('name', [o for o in notebooks if 'class=\\"explorer\\"' in (root/'nbs'/f'{o}.ipynb').read_text()])
+
+@with_explorer
 def test_sliders_change_their_picture(page, address, name):
     page.goto(f'{address}{name}.html')
     for box in page.locator('.explorer').all():
         picture = box.locator('img')
-        def shown(): return picture.evaluate('o => o.src'), picture.get_attribute('alt')
+        def positions(): return box.evaluate("o => [...o.querySelectorAll('label')].map(l => l.querySelector('span').textContent + ' = ' + (l.querySelector('output')?.value ?? l.querySelector('select').selectedOptions[0].label)).join(', ')")
+        def shown():
+            alt = picture.get_attribute('alt')
+            assert positions() in alt and not re.search(r'[$\\{}^]', alt), 'the words are not those of the picture, or not words'
+            return picture.evaluate('o => o.src'), alt
+        shown()
         for slider in box.locator('input[type=range]').all():
             height, width = (slider.bounding_box()[k] for k in ('height', 'width'))
             ends = []
             for x in 1, width - 1:
                 slider.click(position=dict(x=x, y=height/2))
                 ends.append(shown())
-            assert ends[0] != ends[1], 'the mouse does not move it'
+            assert ends[0][0] != ends[1][0] and ends[0][1] != ends[1][1], 'the mouse does not move it'
             walk = []
             for key in ['Home', *['ArrowRight']*int(slider.get_attribute('max'))]:
                 slider.press(key)
                 walk.append(shown())
-            assert slider.input_value() == slider.get_attribute('max') and len(set(walk)) > 1, 'the keys do not move it'
+            assert slider.input_value() == slider.get_attribute('max') and len({src for src, _ in walk}) > 1, 'the keys do not move it'
+            assert len({alt for _, alt in walk}) == len(walk), 'two positions in the same words'
         for choice in box.locator('select').all():
             walk = []
             for value in range(choice.locator('option').count()):
                 choice.select_option(str(value))
                 walk.append(shown())
-            assert len(set(walk)) > 1
+            assert len({src for src, _ in walk}) > 1 and len({alt for _, alt in walk}) == len(walk)
         assert picture.evaluate('o => o.complete && o.naturalWidth > 100')
+
+@with_explorer
+def test_an_explorer_without_scripts_stands_still_and_says_so(browser, page, address, name):
+    page.goto(f'{address}{name}.html')
+    assert not page.locator('.explorer noscript p').count()
+    context = browser.new_context(**desktop, java_script_enabled=False)
+    still = context.new_page()
+    still.goto(f'{address}{name}.html')
+    for moves, stands in zip(page.locator('.explorer').all(), still.locator('.explorer').all(), strict=True):
+        line = stands.locator('noscript p')
+        assert line.is_visible() and line.inner_text().startswith('The sliders need JavaScript')
+        for what in 'src', 'alt': assert stands.locator('img').get_attribute(what) == moves.locator('img').get_attribute(what), 'not the first frame'
+        assert stands.locator('img').is_visible()
+    context.close()
 
 def ask(page, words):
     "Type into the search box; answers what is found"
