@@ -409,6 +409,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'progressive_distillation/sampling.py'),
                                                    'progressive_distillation.sampling._per_image': ( 'sampling.html#_per_image',
                                                                                                      'progressive_distillation/sampling.py'),
+                                                   'progressive_distillation.sampling._schedule_of': ( 'sampling.html#_schedule_of',
+                                                                                                       'progressive_distillation/sampling.py'),
                                                    'progressive_distillation.sampling._walk': ( 'sampling.html#_walk',
                                                                                                 'progressive_distillation/sampling.py'),
                                                    'progressive_distillation.sampling._wide': ( 'sampling.html#_wide',

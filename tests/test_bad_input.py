@@ -52,6 +52,11 @@ def test_settings_of_the_main_job(wrong, message, tmp_path):
     with pytest.raises((ValueError, OSError), match=message): pd_distill(**{**tiny, **dict(data=str(make_images(tmp_path/'images')), out=str(tmp_path/'out')), **wrong})
     assert not (tmp_path/'out').exists()
 
+def bare_learner():
+    learn = small_learner()
+    learn.model = small_net()
+    return learn
+
 def teacher_at(t, steps): return distillation_target(denoiser(), noise, t, steps)
 calls = {
     'start':            (lambda: small_learner().distill(48, 1), r'start must be end times a power of two, got start=48 and end=1: try start=32 or 64'),
@@ -92,6 +97,10 @@ calls = {
     'whole dtype':      (lambda: denoiser(compute_dtype=torch.int8), 'compute_dtype must be a floating-point dtype'),
     'dtype by name':    (lambda: denoiser(compute_dtype='bfloat16'), "compute_dtype must be a floating-point dtype.*got 'bfloat16'"),
     'bare network':     (lambda: ddim_sample(small_net(), noise, 4), 'a PatchNet has no schedule: wrap your network'),
+    'bare teacher':     (lambda: distillation_target(small_net(), noise, 1., 4), 'a PatchNet has no schedule'),
+    'bare callback':    (lambda: DistillationCallback(small_net(), 4), 'a PatchNet has no schedule'),
+    'bare learner':     (lambda: bare_learner().distill(4, 1), 'a PatchNet has no schedule'),
+    'bare stage':       (lambda: bare_learner().distill_stage(4), 'a PatchNet has no schedule'),
     'saved network':    (lambda: save_denoiser(small_net(), 'nowhere'), 'cannot save a PatchNet: wrap your network'),
     'callback ahead':   (lambda: DistillationCallback(denoiser(), 4, lookahead=5), r'lookahead must lie in \[0, 1\], got 5'),
     'callback weight':  (lambda: DistillationCallback(denoiser(), 4, weight='big'), "'big': use one of truncated_snr"),
