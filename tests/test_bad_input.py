@@ -188,25 +188,31 @@ def test_saving_overwrites_nothing(tmp_path):
 
 mistakes = {'existing run': ('pd_distill --out run', 'exists already'), 'start 48': ('pd_distill --out new --start 48', 'power of two'), 'missing folder': ('pd_distill --data nowhere --out new', 'there is no folder'),
             'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already'),
-            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'read-only picture': ('pd_sample run --out run/a.psd', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, start'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)')}
+            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'read-only picture': ('pd_sample run --out run/a.psd', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, size'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)'),
+            'default settings': ('pd_distill --out run --resume --start 32 --epochs 1', 'got start 32 (the run has 8):'), 'switch': ('pd_distill --out run --resume --bf16', 'got bf16 True (the run has False):'),
+            'resumed without': ('pd_distill --out older --resume', 'older/run.json lacks bs, lookahead, lr: write in'), 'judged without': ('pd_eval older --again', 'older/run.json lacks bs: write in'), 'drawn without': ('pd_sample older', 'lacks bs')}
 @pytest.mark.parametrize('name', mistakes)
 def test_shell(name, run, tmp_path):
-    "Status not 0, one line that says it, and every file as it was"
+    "Status 1, one line that says it, and every file as it was"
     line, message = mistakes[name]
-    for folder in ('run', 'broken', 'torn', 'bare', 'cut'): shutil.copytree(run, tmp_path/folder)
+    for folder in ('run', 'broken', 'torn', 'bare', 'cut', 'older'): shutil.copytree(run, tmp_path/folder)
     (tmp_path/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
     (tmp_path/'torn'/'run.json').write_text('{"data": ')
     (tmp_path/'bare'/'run.json').write_text('{}')
     (tmp_path/'cut'/'results.json').write_text('{}')
+    kept = json.loads((run/'run.json').read_text())
+    for key in ('lookahead', 'bs', 'lr', 'bf16'): del kept[key] # a run need not have the last
+    (tmp_path/'older'/'run.json').write_text(json.dumps(kept))
     before = contents(tmp_path)
     done = shell(*line.split(), cwd=tmp_path)
-    assert done.returncode != 0 and message in done.stderr and 'Traceback' not in done.stderr
+    assert done.returncode == 1 and message in done.stderr and 'Traceback' not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and contents(tmp_path) == before
 
 def test_arguments_for_a_run(run):
     before = contents(run)
     for call, message in ((lambda: pd_sample(str(run), steps=0), 'steps must be'), (lambda: pd_sample(str(run), N=0), 'at least 1'), (lambda: pd_distill(out=str(run)), 'exists already'),
-                          (lambda: pd_sample('nowhere'), 'not a run folder'), (lambda: pd_eval('nowhere'), 'not a run folder')):
+                          (lambda: pd_sample('nowhere'), 'not a run folder'), (lambda: pd_eval('nowhere'), 'not a run folder'),
+                          (lambda: pd_distill('digits', str(run), start=32, resume=True), r'got start 32 \(the run has 8\):'), (lambda: pd_distill(out=str(run), ema=.9, clip=False, resume=True), r'got clip False \(the run has True\), ema 0.9 \(the run has None\)')):
         with pytest.raises((ValueError, OSError), match=message): call()
     assert contents(run) == before
 
