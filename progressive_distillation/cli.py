@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 import torch
 from PIL import Image
@@ -20,7 +21,7 @@ from safetensors import safe_open, SafetensorError
 from safetensors.torch import load_file, save_file
 from fastcore.basics import patch
 from fastcore.imports import IN_NOTEBOOK
-from fastcore.script import call_parse, is_cli, CliError
+from fastcore.script import anno_parser, call_parse, is_cli, CliError
 from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid, _floats
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
@@ -67,6 +68,7 @@ def _make_model(name, shape, pred, classes):
     widths = (32, 64, 64)[:1 + min(2, (size & -size).bit_length() - 1)]
     return UNet(widths=widths, **common)
 
+# %% ../nbs/13_cli.ipynb #c1i0say0
 def _watched(): return sys.stdout.isatty()
 def _say(text): print(text, flush=True)
 def _steps(n): return f"{n} step{'s' * (n > 1)}"
@@ -88,16 +90,19 @@ def _check_settings(s):
     if s['model'] not in models: raise ValueError(f"unknown model {s['model']!r}: use one of {', '.join(models)}")
 
 # %% ../nbs/13_cli.ipynb #d85cca5c
-def _read_run(run):
-    "The settings of a run folder"
+_needed = 'data size start end shape conditional bs epochs stage_epochs teacher_steps samples seed'.split() # to draw and to judge
+
+def _read_run(run, also=()):
+    "The settings of a run folder, `_needed` and `also` those named"
     file = Path(run)/'run.json'
     if not file.exists(): raise FileNotFoundError(f"{run} is not a run folder, it has no run.json: pass the --out folder of pd_distill")
-    try: s = dict(json.loads(file.read_text()))
+    try: s = {'bf16': False, **dict(json.loads(file.read_text()))} # which older runs lack
     except (ValueError, TypeError) as e: raise ValueError(f"{file} is not valid JSON, so the settings of this run are lost: {e}") from e
-    missing = [o for o in ('data', 'start', 'end', 'shape', 'seed', 'teacher_steps') if o not in s]
-    if missing: raise ValueError(f"{file} lacks {', '.join(missing)}, so the settings of this run are lost: start another with pd_distill")
+    missing = [o for o in dict.fromkeys([*_needed, *also]) if o not in s]
+    if missing: raise ValueError(f"{file} lacks {', '.join(missing)}: write in what the run had, or start another with pd_distill")
     return s
 
+# %% ../nbs/13_cli.ipynb #c1i0whol
 @contextmanager
 def _whole(file):
     "Where to write what is to become `file`: whole or not at all"
@@ -130,7 +135,7 @@ def _train_teacher(learn, out, s):
 # %% ../nbs/13_cli.ipynb #5tud3nt5
 def _student_folder(out, steps): return out/f'student-{steps:02}'
 
-def _compute_dtype(s): return torch.bfloat16 if s.get('bf16') else None # older runs lack the key
+def _compute_dtype(s): return torch.bfloat16 if s['bf16'] else None
 
 def _load(folder, s, device='cpu'):
     "A denoiser of a run, which computes as it did when it was trained"
@@ -259,7 +264,7 @@ def _draw_samples(pictures, file, title):
 def _draw_fid(results, file):
     "Quality against steps: the teacher's own short cuts and its students"
     from matplotlib.figure import Figure
-    fig = Figure(figsize=(7, 4), layout='constrained')
+    fig = Figure(figsize=(5, 3.4), layout='constrained')
     ax, rows = fig.subplots(), results['rows']
     for who, style, label in (('teacher', 'o--', "teacher's own DDIM"), ('student', 's-', 'distilled students')):
         some = sorted((r['steps'], r['fid']) for r in rows if r['sampler'] == who and r is not rows[0])
@@ -281,6 +286,7 @@ def _markdown_table(head, rows, words=1):
     rows.insert(1, ['-' * w if i < words else '-' * (w - 1) + ':' for i, w in enumerate(widths)])
     return '\n'.join(f"| {' | '.join(o.ljust(w) if i < words else o.rjust(w) for i, (o, w) in enumerate(zip(row, widths)))} |" for row in rows)
 
+# %% ../nbs/13_cli.ipynb #c1i0tabl
 def results_table(
     results:dict, # what `measure_run` returned, or `results.json` holds
 )->str: # one line a sampler, below a head of two
@@ -299,6 +305,7 @@ def _show_table(results):
     from IPython.display import display, Markdown
     display(Markdown(results_table(results)))
 
+# %% ../nbs/13_cli.ipynb #c1i0repo
 def _report(results):
     "The results for a reader"
     s, j, c = results['settings'], results['judge'], 'classifier' if results['judge']['task'] == 'labels' else 'network that tells four rotations apart'
@@ -325,23 +332,39 @@ def _report(results):
 """
 
 # %% ../nbs/13_cli.ipynb #13settle
-def _same_settings(asked, own):
-    "The run's `own` settings; raises `ValueError` if something else is asked for"
-    usual = {k: o.default for k, o in inspect.signature(pd_distill).parameters.items()}
-    other = [f"{k} {v!r} (the run has {own[k]!r})" for k, v in asked.items() if k in own and v not in (usual[k], own[k])]
-    if other: raise ValueError(f"a run is resumed with its own settings, got {', '.join(other)}: leave that out, or start another run")
-    return own
+def _folder(out, data): return Path(out or f"runs/{Path(data).absolute().name}")
 
-def _settle(settings):
-    "What `pd_distill` was asked for: settings, folder, device, and whether the run begins"
-    resume, device, out = settings.pop('resume'), _device(settings.pop('device')), settings.pop('out')
-    out = Path(out or f"runs/{Path(settings['data']).absolute().name}")
-    if resume: settings |= _same_settings(settings, _read_run(out))
-    elif out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
-    return settings, out, device, not resume
+def _typed(job):
+    "The arguments of `job` that stand on the command line"
+    parser, names = anno_parser(job), inspect.signature(job).parameters
+    parser.set_defaults(**dict.fromkeys(names))
+    return {k: v for k, v in vars(parser.parse_args()).items() if k in names and v is not None}
+
+def _own_settings(run, asked, names):
+    "Those of `names` that the run has; raises `ValueError` if something else is asked for"
+    own = _read_run(run, [o for o in names if o not in ('out', 'device', 'resume')])
+    other = [f"{k} {v!r} (the run has {own[k]!r})" for k, v in asked.items() if k in own and v != own[k] and not (v is None and k in ('epochs', 'stage_epochs'))]
+    if other: raise ValueError(f"a run is resumed with its own settings, got {', '.join(other)}: leave that out, or start another run")
+    return dict({k: own[k] for k in names if k in own}, out=run)
+
+# %% ../nbs/13_cli.ipynb #c1i0resu
+def _resumable(job):
+    "`job`, with the run's own settings where it is to `resume` one"
+    signature = inspect.signature(job)
+    @wraps(job)
+    def _job(*args, **kwargs):
+        call = signature.bind(*args, **kwargs)
+        asked = _typed(job) if is_cli(pd_distill) else dict(call.arguments)
+        call.apply_defaults()
+        s = call.arguments
+        with _plain_errors():
+            if s['resume']: s.update(_own_settings(_folder(s['out'], s['data']), asked, signature.parameters))
+            return job(**s)
+    return _job
 
 # %% ../nbs/13_cli.ipynb #12b77463
 @call_parse
+@_resumable
 def pd_distill(
     data:str='digits', # digits, fashion-mnist, or a folder of images
     out:str=None, # folder to write, must not exist (default: runs/NAME-OF-DATA)
@@ -368,9 +391,15 @@ def pd_distill(
     device:str=None, # cpu, cuda, … (default: the best there is)
     resume:bool=False, # go on with a run that was broken off, with its own settings
 )->dict: # what `results.json` holds
-    "Train a teacher on real images, distil it to ever fewer steps, judge all of them, and leave a report"
-    settings = dict(locals())
-    with _plain_errors(): return _run_all(*_settle(settings))
+    "Train a teacher on real images, distil it to ever fewer steps, judge all of them, and leave a report; raises `ValueError` for settings or images that do not fit and for a run to resume that is damaged or has other settings, `FileNotFoundError` for images or a run that are missing, `FileExistsError` for a folder that is there already, `FloatingPointError` for a loss that is not finite"
+    return _run_all(*_settle(dict(locals())))
+
+# %% ../nbs/13_cli.ipynb #13fresh0
+def _settle(settings):
+    "What `pd_distill` was asked for: settings, folder, device, and whether the run begins"
+    resume, device, out = settings.pop('resume'), _device(settings.pop('device')), _folder(settings.pop('out'), settings['data'])
+    if not resume and out.exists(): raise FileExistsError(f"{out} exists already: choose another folder with --out, or finish that run with --resume")
+    return settings, out, device, not resume
 
 # %% ../nbs/13_cli.ipynb #6aeb31e5
 def _run_all(s, out, device, fresh):
@@ -412,7 +441,7 @@ def pd_sample(
     out:str=None, # picture to write, its kind by its ending; must not exist (default: RUN/grid-STEPS.png, which is replaced)
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
-    "Write a grid of new images"
+    "Write a grid of new images; raises `ValueError` for fewer than one image or step, an ending that Pillow does not write, an unknown device or a damaged run, `FileNotFoundError` for a folder that is no run, `FileExistsError` for a picture that is there already"
     with _plain_errors():
         run, s, device = Path(run), _read_run(run), _device(device)
         _check_whole(n=N)
@@ -437,7 +466,7 @@ def pd_eval(
     again:bool=False, # sample and judge again, and write the results anew
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
-    "Print the table of a run; judge it first if that was not done"
+    "Print the table of a run; judge it first if that was not done; raises `FileNotFoundError` for a folder that is no run, `ValueError` for a damaged one or an unknown device"
     with _plain_errors():
         _read_run(run)
         file = Path(run)/'results.json'

@@ -22,7 +22,7 @@ from fastcore.imports import IN_NOTEBOOK
 from .data import show_grid
 from .denoiser import Denoiser
 from .prediction import Prediction, _like
-from .sampling import ddim_sample
+from .sampling import ddim_sample, _schedule_of
 from .schedule import NoiseSchedule, _check_whole
 from .target import distillation_target, _follow, _plan
 from .weights import get_weight
@@ -296,7 +296,7 @@ def _digest(model):
 
 # %% ../nbs/09_distillation.ipynb #961a364d
 class DistillationCallback(DiffusionCallback):
-    "Algorithm 2: the student's target is where two teacher steps would have led (arXiv 2202.00512); raises `ValueError` for steps below 1, a lookahead outside [0, 1], an unknown weight and a teacher that is the student, `RuntimeError` if the teacher changes"
+    "Algorithm 2: the student's target is where two teacher steps would have led (arXiv 2202.00512); raises `ValueError` for steps below 1, a lookahead outside [0, 1], an unknown weight and a teacher that is a bare network or the student itself, `RuntimeError` if the teacher changes"
     def __init__(self,
         teacher:Denoiser, # frozen; takes `teacher_steps` steps for each of the student's
         steps:int, # the student's number of sampling steps N, >= 1
@@ -308,7 +308,7 @@ class DistillationCallback(DiffusionCallback):
         super().__init__(weight, conditional)
         _check_whole(steps=steps, teacher_steps=teacher_steps)
         if not 0 <= lookahead <= 1: raise ValueError(f"lookahead must lie in [0, 1], got {lookahead}")
-        get_weight(weight, teacher.schedule)
+        get_weight(weight, _schedule_of(teacher))
         self.teacher, self.steps, self.teacher_steps, self.lookahead = teacher, steps, teacher_steps, lookahead
     def before_fit(self):
         if self.teacher is self.model: raise ValueError("teacher and student are one network: give the student a copy")
@@ -381,9 +381,9 @@ def distill_stage(self:Learner,
     label:str='distilling', # name on the progress bar and in errors
     cbs:list|Callback|None=None, # further callbacks
 )->Denoiser: # the student, which remembers its `steps`
-    "One pass of Algorithm 2's outer loop: a copy of the learner's model learns to take two of its steps in one; raises `ValueError` for a teacher that says noise on a schedule whose alpha ends at 0"
-    teacher, diffusion = self.model, self.diffusion
-    if teacher.pred.name == 'eps' and teacher.schedule.alpha(torch.tensor(1.)) == 0: raise ValueError("a network that says the noise (pred eps) has no image at t = 1, where alpha is 0, and cannot be distilled from there: use v, x or x_eps, or a schedule that stops short of 0")
+    "One pass of Algorithm 2's outer loop: a copy of the learner's model learns to take two of its steps in one; raises `ValueError` for a bare network, and for a teacher that says noise on a schedule whose alpha ends at 0"
+    teacher, schedule, diffusion = self.model, _schedule_of(self.model), self.diffusion
+    if teacher.pred.name == 'eps' and schedule.alpha(torch.tensor(1.)) == 0: raise ValueError("a network that says the noise (pred eps) has no image at t = 1, where alpha is 0, and cannot be distilled from there: use v, x or x_eps, or a schedule that stops short of 0")
     trained = [p.requires_grad for p in teacher.parameters()]
     student = copy.deepcopy(teacher).requires_grad_(True)
     student.steps = steps
@@ -426,10 +426,11 @@ def distill(self:Learner,
     seed:int|None=None, # each stage gives the same result for the same seed, whatever ran before it
     cbs:list|Callback|None=None, # further callbacks, for every stage
 )->list[Denoiser]: # the students, from most steps to fewest; each remembers its `steps`
-    "Progressive distillation: the student of each stage is the teacher of the next. The learner's own model stays as it is; `learn.records` tells what happened. Raises `ValueError` for steps that do not halve, and for epochs, `refine` or `extra` out of range"
+    "Progressive distillation: the student of each stage is the teacher of the next. The learner's own model stays as it is; `learn.records` tells what happened. Raises `ValueError` for a bare network, steps that do not halve, and for epochs, `refine` or `extra` out of range"
     todo = halvings(start, end)
     _check_whole(epochs=epochs, refine=refine)
     if not 0 < extra < math.inf: raise ValueError(f"extra must be above 0 and finite, got {extra}")
+    _schedule_of(self.model)
     if self.model.steps not in (None, start): raise ValueError(f"this model was distilled for {self.model.steps} steps: pass start={self.model.steps}, got start={start}")
     first, self.students, self.records = self.model, [], []
     try:

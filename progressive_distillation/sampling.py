@@ -89,6 +89,11 @@ def _ask(denoiser, z, t, alpha, sigma, cond):
     return denoiser(z, t.to(z.device).expand(len(z)), **cond)
 
 # %% ../nbs/05_sampling.ipynb #1be642b4
+def _schedule_of(denoiser):
+    "Its schedule; raises `ValueError` for a bare network"
+    if not hasattr(denoiser, 'schedule'): raise ValueError(f"a {type(denoiser).__name__} has no schedule: wrap your network as Denoiser(network, schedule, pred)")
+    return denoiser.schedule
+
 def _count_steps(denoiser, steps):
     "`steps`, or the steps that `denoiser` was distilled for; raises `ValueError` if there are none to take"
     steps = getattr(denoiser, 'steps', None) if steps is None else steps
@@ -118,9 +123,8 @@ def ddim_sample(
     **cond, # conditioning that is handed to the model, e.g. `y=labels`
 )->Tensor: # images, in [-1, 1] if `clip` and `sigma(0)` is 0, shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
     "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take, or for a bare network"
-    if not hasattr(denoiser, 'schedule'): raise ValueError(f"a {type(denoiser).__name__} has no schedule: wrap your network as Denoiser(network, schedule, pred)")
-    steps = _count_steps(denoiser, steps)
-    *levels, c_x, c_z = _walk(denoiser.schedule, steps)
+    schedule, steps = _schedule_of(denoiser), _count_steps(denoiser, steps)
+    *levels, c_x, c_z = _walk(schedule, steps)
     levels, c_x, c_z, z, states = list(zip(*(o.to(_wide(noise)).unbind() for o in levels))), c_x.tolist(), c_z.tolist(), noise, [noise]
     with _evaluating(denoiser):
         for i in progress_bar(range(steps), leave=False) if progress else range(steps):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from .schedule import NoiseSchedule, _check_whole
-from .sampling import ddim_coefficients, _along, _ask, _evaluating, _mix, _per_image, _wide
+from .sampling import ddim_coefficients, _along, _ask, _evaluating, _mix, _per_image, _schedule_of, _wide
 
 # %% ../nbs/01_target.ipynb #012809c4
 def appendix_g_target(
@@ -78,7 +78,7 @@ def distillation_target(
     lookahead:float=0., # how far to go from x̃ towards the teacher's last prediction, in [0, 1]
     **cond, # conditioning that is handed to the teacher
 )->Tensor: # x̃, shape (B, C, H, W), `z`'s dtype
-    "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` steps (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1, times outside [1/steps, 1] or a lookahead outside [0, 1]"
+    "What a student must answer at `z` to land in one step where `teacher` lands in `teacher_steps` steps (Algorithm 2, in the form that loses no digits); raises `ValueError` for steps below 1, times outside [1/steps, 1], a lookahead outside [0, 1] or a bare network"
     _check_whole(steps=steps, teacher_steps=teacher_steps)
     t = torch.as_tensor(t, dtype=None if torch.is_tensor(t) else _wide(z)).expand(len(z))
-    with _evaluating(teacher): return _follow(teacher, z, _plan(t, steps, teacher_steps, teacher.schedule, lookahead), cond)
+    with _evaluating(teacher): return _follow(teacher, z, _plan(t, steps, teacher_steps, _schedule_of(teacher), lookahead), cond)

@@ -52,6 +52,11 @@ def test_settings_of_the_main_job(wrong, message, tmp_path):
     with pytest.raises((ValueError, OSError), match=message): pd_distill(**{**tiny, **dict(data=str(make_images(tmp_path/'images')), out=str(tmp_path/'out')), **wrong})
     assert not (tmp_path/'out').exists()
 
+def bare_learner():
+    learn = small_learner()
+    learn.model = small_net()
+    return learn
+
 def teacher_at(t, steps): return distillation_target(denoiser(), noise, t, steps)
 calls = {
     'start':            (lambda: small_learner().distill(48, 1), r'start must be end times a power of two, got start=48 and end=1: try start=32 or 64'),
@@ -92,6 +97,10 @@ calls = {
     'whole dtype':      (lambda: denoiser(compute_dtype=torch.int8), 'compute_dtype must be a floating-point dtype'),
     'dtype by name':    (lambda: denoiser(compute_dtype='bfloat16'), "compute_dtype must be a floating-point dtype.*got 'bfloat16'"),
     'bare network':     (lambda: ddim_sample(small_net(), noise, 4), 'a PatchNet has no schedule: wrap your network'),
+    'bare teacher':     (lambda: distillation_target(small_net(), noise, 1., 4), 'a PatchNet has no schedule'),
+    'bare callback':    (lambda: DistillationCallback(small_net(), 4), 'a PatchNet has no schedule'),
+    'bare learner':     (lambda: bare_learner().distill(4, 1), 'a PatchNet has no schedule'),
+    'bare stage':       (lambda: bare_learner().distill_stage(4), 'a PatchNet has no schedule'),
     'saved network':    (lambda: save_denoiser(small_net(), 'nowhere'), 'cannot save a PatchNet: wrap your network'),
     'callback ahead':   (lambda: DistillationCallback(denoiser(), 4, lookahead=5), r'lookahead must lie in \[0, 1\], got 5'),
     'callback weight':  (lambda: DistillationCallback(denoiser(), 4, weight='big'), "'big': use one of truncated_snr"),
@@ -179,25 +188,31 @@ def test_saving_overwrites_nothing(tmp_path):
 
 mistakes = {'existing run': ('pd_distill --out run', 'exists already'), 'start 48': ('pd_distill --out new --start 48', 'power of two'), 'missing folder': ('pd_distill --data nowhere --out new', 'there is no folder'),
             'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already'),
-            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'read-only picture': ('pd_sample run --out run/a.psd', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, start'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)')}
+            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'read-only picture': ('pd_sample run --out run/a.psd', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, size'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)'),
+            'default settings': ('pd_distill --out run --resume --start 32 --epochs 1', 'got start 32 (the run has 8):'), 'switch': ('pd_distill --out run --resume --bf16', 'got bf16 True (the run has False):'),
+            'resumed without': ('pd_distill --out older --resume', 'older/run.json lacks bs, lookahead, lr: write in'), 'judged without': ('pd_eval older --again', 'older/run.json lacks bs: write in'), 'drawn without': ('pd_sample older', 'lacks bs')}
 @pytest.mark.parametrize('name', mistakes)
 def test_shell(name, run, tmp_path):
-    "Status not 0, one line that says it, and every file as it was"
+    "Status 1, one line that says it, and every file as it was"
     line, message = mistakes[name]
-    for folder in ('run', 'broken', 'torn', 'bare', 'cut'): shutil.copytree(run, tmp_path/folder)
+    for folder in ('run', 'broken', 'torn', 'bare', 'cut', 'older'): shutil.copytree(run, tmp_path/folder)
     (tmp_path/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
     (tmp_path/'torn'/'run.json').write_text('{"data": ')
     (tmp_path/'bare'/'run.json').write_text('{}')
     (tmp_path/'cut'/'results.json').write_text('{}')
+    kept = json.loads((run/'run.json').read_text())
+    for key in ('lookahead', 'bs', 'lr', 'bf16'): del kept[key] # a run need not have the last
+    (tmp_path/'older'/'run.json').write_text(json.dumps(kept))
     before = contents(tmp_path)
     done = shell(*line.split(), cwd=tmp_path)
-    assert done.returncode != 0 and message in done.stderr and 'Traceback' not in done.stderr
+    assert done.returncode == 1 and message in done.stderr and 'Traceback' not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and contents(tmp_path) == before
 
 def test_arguments_for_a_run(run):
     before = contents(run)
     for call, message in ((lambda: pd_sample(str(run), steps=0), 'steps must be'), (lambda: pd_sample(str(run), N=0), 'at least 1'), (lambda: pd_distill(out=str(run)), 'exists already'),
-                          (lambda: pd_sample('nowhere'), 'not a run folder'), (lambda: pd_eval('nowhere'), 'not a run folder')):
+                          (lambda: pd_sample('nowhere'), 'not a run folder'), (lambda: pd_eval('nowhere'), 'not a run folder'),
+                          (lambda: pd_distill('digits', str(run), start=32, resume=True), r'got start 32 \(the run has 8\):'), (lambda: pd_distill(out=str(run), ema=.9, clip=False, resume=True), r'got clip False \(the run has True\), ema 0.9 \(the run has None\)')):
         with pytest.raises((ValueError, OSError), match=message): call()
     assert contents(run) == before
 

@@ -16,7 +16,7 @@ def test_a_run_leaves_what_is_documented(run):
         student = load_denoiser(run/name)
         images = ddim_sample(student, make_noise(5, (1, 8, 8), 0))
         assert student.steps == steps and images.shape == (5, 1, 8, 8) and images.isfinite().all()
-    assert all(Image.open(run/o).size > (300, 200) for o in ('samples.png', 'fid_by_steps.png'))
+    assert Image.open(run/'samples.png').size > (300, 200) and 500 < Image.open(run/'fid_by_steps.png').width <= 600 # which a phone shows whole
 
 def test_report_and_table_tell_the_results(run):
     results, report = json.loads((run/'results.json').read_text()), (run/'report.md').read_text()
@@ -97,7 +97,7 @@ def test_killed_and_resumed_is_as_if_never_killed(run, tmp_path):
     process = subprocess.Popen(**command('pd_distill', '--out', out, '--resume'))
     interrupt(process, out, 'student-04', signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL and not (out/'student-01').exists()
-    done = shell('pd_distill', '--out', out, '--resume')
+    done = shell('pd_distill', *args, '--resume', '--lr', 0.002) # what the run has may be said again
     assert done.returncode == 0, done.stderr
     for name in ('teacher', *students.values()): assert contents(out/name) == contents(run/name)
     results = [json.loads((o/'results.json').read_text())['rows'] for o in (run, out)]
