@@ -41,6 +41,9 @@ def _plain_errors():
     except (ValueError, OSError, FloatingPointError) as e:
         if is_cli(): raise CliError(str(e)) from e
         raise
+    except torch.OutOfMemoryError as e:
+        if is_cli(): raise CliError(f"{str(e).split('. ')[0]}: try a smaller --bs or --size, or --device cpu") from e
+        raise
 
 def _device(name):
     "The device called `name`, or the best there is"

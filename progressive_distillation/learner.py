@@ -185,6 +185,7 @@ def _check_fit(dls, denoiser, conditional):
     training = denoiser.training
     denoiser.to(x.device).eval()
     try: denoiser(x.as_subclass(Tensor).float(), torch.ones(len(x), device=x.device), *(y[:1] if conditional else ()))
+    except torch.OutOfMemoryError: raise # whatever the shape
     except (RuntimeError, TypeError) as e: raise ValueError(f"the network cannot take images of shape {tuple(x.shape)}: {e}") from e
     finally: denoiser.train(training)
     return tuple(x.shape[1:])
