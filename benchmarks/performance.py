@@ -53,10 +53,9 @@ def plain_steps(teacher, x, bs, steps, lr, total):
     opt = torch.optim.AdamW(student.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     done, smooth = 0, 0.
     while True:
-        for idx in torch.randperm(len(x))[:len(x) // bs * bs].view(-1, bs):
+        for idx in torch.randperm(len(x), device=x.device)[:len(x) // bs * bs].view(-1, bs):
             for group in opt.param_groups: group['lr'] = lr * (1 + math.cos(math.pi * done / total)) / 2
-            batch, t, eps = x[idx], torch.randint(1, steps + 1, (bs,)) / steps, torch.randn(bs, *x.shape[1:])
-            t, eps = t.to(x.device), eps.to(x.device)
+            batch, t, eps = x[idx], torch.randint(1, steps + 1, (bs,), device=x.device) / steps, torch.randn(bs, *x.shape[1:], device=x.device)
             alpha, sigma = angle(t).cos(), angle(t).sin()
             z = alpha * batch + sigma * eps
             target = two_teacher_steps(teacher, z, t, steps)
@@ -73,8 +72,8 @@ def naive_steps(teacher, x, bs, steps, lr):
     student, teacher = copy.deepcopy(teacher).train(), teacher.train()
     opt = torch.optim.Adam(student.parameters(), lr=lr)
     while True:
-        for idx in torch.randperm(len(x))[:len(x) // bs * bs].view(-1, bs):
-            batch, t, eps = x[idx], (torch.randint(1, steps + 1, (bs,)) / steps).to(x.device), torch.randn(bs, *x.shape[1:]).to(x.device)
+        for idx in torch.randperm(len(x), device=x.device)[:len(x) // bs * bs].view(-1, bs):
+            batch, t, eps = x[idx], torch.randint(1, steps + 1, (bs,), device=x.device) / steps, torch.randn(bs, *x.shape[1:], device=x.device)
             t1, t2 = t - 0.5 / steps, t - 1 / steps
             (alpha, sigma), (alpha1, sigma1), (alpha2, sigma2) = ((angle(o).cos(), angle(o).sin()) for o in (t, t1, t2))
             z = alpha * batch + sigma * eps
@@ -168,8 +167,8 @@ def compiled(net):
     return torch.compile(net, dynamic=True)
 
 def measure_switches(rounds, steps, device):
-    "A stage with and without each thing that might make it faster"
-    rows = []
+    "A stage with and without each thing that might make it faster, what has to be compiled last"
+    late = []
     for name in networks(device):
         dls, net = data_and_network(name, device)
         epoch = len(dls.train)
@@ -190,18 +189,21 @@ def measure_switches(rounds, steps, device):
         elsewhere = tensor_dls(dls.train.tensors[0].cpu(), bs=128, valid_pct=0., device=device)
         on_a_gpu = [] if device.type == 'cpu' else [('images on the device / a copy for each batch', stage(), stage(dls=elsewhere)), ("fastai's to_fp16 / float32", stage(half=True), stage())]
         for what, on, off in (('optimizer in one pass (fused) / not', stage(), stage(opt_func=unfused)), ('plan of the stage / schedule asked again', plain_stage(DistillationCallback), plain_stage(NoPlan)),
-                              ('bfloat16 layers / float32', stage(compute_dtype=torch.bfloat16), stage()), *on_a_gpu, ('torch.compile / not', stage(compiled(net)), stage())):
+                              ('bfloat16 layers / float32', stage(compute_dtype=torch.bfloat16), stage()), *on_a_gpu):
             one, other, ratio = side_by_side(on, off, rounds)
-            rows.append(row(what, name, one / epoch, other / epoch, ratio))
+            yield row(what, name, one / epoch, other / epoch, ratio)
+        late.append((name, epoch, stage(compiled(net)), stage()))
     name, (net, x, t) = 'UNet, 3×32×32, batch 16', (awake(UNet(3)).to(device), torch.randn(16, 3, 32, 32, device=device), torch.rand(16, device=device))
     last = copy.deepcopy(net).to(memory_format=torch.channels_last)
     def update(net, x): return lambda: net(x, t).pow(2).mean().backward()
-    one, other, ratio = side_by_side(update(last, x.to(memory_format=torch.channels_last)), update(net, x), rounds)
-    rows.append(row('channels last / channels first', name, one, other, ratio))
+    yield row('channels last / channels first', name, *side_by_side(update(last, x.to(memory_format=torch.channels_last)), update(net, x), rounds))
     net, z = data_and_network(fashion, device)[1], torch.randn(16, 1, 28, 28, device=device)
-    one, other, ratio = side_by_side(*(update(Denoiser(net, compute_dtype=o), z) for o in (torch.float16, None)), max(1, rounds // 5)) # a processor without instructions for it takes minutes
-    rows.append(row('float16 layers / float32, forward and backward', 'PatchNet, 1×28×28, batch 16', one, other, ratio))
-    return rows + [measure_stacked(rounds, device)]
+    halved = side_by_side(*(update(Denoiser(net, compute_dtype=o), z) for o in (torch.float16, None)), max(1, rounds // 5)) # a processor without instructions for it takes minutes
+    yield row('float16 layers / float32, forward and backward', 'PatchNet, 1×28×28, batch 16', *halved)
+    yield measure_stacked(rounds, device)
+    for name, epoch, on, off in late:
+        one, other, ratio = side_by_side(on, off, rounds)
+        yield row('torch.compile / not', name, one / epoch, other / epoch, ratio)
 
 @torch.no_grad()
 def measure_stacked(rounds, device):
@@ -309,7 +311,7 @@ def main(
     steps:int=8, # the student's number of steps, and sampling steps in a measurement, >= 2
     seed:int=0, # draws weights, noise and batches
     out:str='benchmarks/performance.json', # file that the figures are written to
-    only:str='training,switches,sampling,throughput,memory,scaling', # parts to measure; the others in the file are kept. There are also peaks, of a GPU, and digits and fashion, whole runs
+    only:str='training,switches,sampling,throughput,memory,scaling', # parts to measure; the others in the file are kept. There are also peaks, of a GPU, and digits, the whole run
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
     "Print what a step costs in the library beside the same by other means, and write it down; status 1 if a bound is missed"
@@ -317,15 +319,17 @@ def main(
     device, out = torch.device(device or default_device()), Path(out)
     parts = dict(training=partial(measure_training, rounds, steps, device), switches=partial(measure_switches, max(2, rounds // 4), steps, device), sampling=partial(measure_sampling, rounds, steps, device),
                  throughput=partial(images_per_second, device), memory=memory_by_steps, scaling=partial(scaling, device),
-                 peaks=partial(peaks, device), digits=partial(again, 'digits', device), fashion=partial(again, 'fashion', device))
+                 peaks=partial(peaks, device), digits=partial(again, 'digits', device))
     chosen = only.split(',')
     if unknown := set(chosen) - set(parts): raise SystemExit(f"unknown part {', '.join(sorted(unknown))}: use some of {', '.join(parts)}")
     figures = loads(out.read_text()) if out.exists() else {}
     for name in chosen:
         set_seed(seed)
-        figures[name] = parts[name]()
         print(f'\n## {name}\n')
-        for o in figures[name]: print(', '.join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in o.items()), flush=True)
         figures['where'] = dict(device=torch.cuda.get_device_name() if device.type == 'cuda' else platform.processor() or str(device), threads=torch.get_num_threads(), torch=torch.__version__, python=platform.python_version(), rounds=rounds, steps=steps, seed=seed)
-        out.write_text(dumps(figures, indent=1) + '\n')
+        figures[name] = []
+        for o in parts[name]():
+            print(', '.join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in o.items()), flush=True)
+            figures[name].append(o)
+            out.write_text(dumps(figures, indent=1) + '\n')
     return int(any(o['bound'] and o['ratio'] > o['bound'] for name in chosen for o in figures[name] if 'bound' in o))
