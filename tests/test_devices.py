@@ -32,7 +32,7 @@ def test_training_distilling_and_sampling(images, device, tmp_path):
 @pytest.mark.parametrize('pred', ['x', 'v', 'x_eps'])
 @pytest.mark.parametrize('make', [CosineNoiseSchedule, BetaSchedule.linear], ids=['cosine', 'betas'])
 def test_every_device_says_the_same(make, pred, device):
-    "In float64, where what is rounded differently is below 1e-9"
+    "In float64, but for the network's clocks, whose sines are float32 and rounded differently"
     torch.manual_seed(0)
     net = small_net(out_channels=get_prediction(pred).channels(1)).double()
     for o in net.parameters(): o.data.normal_(0, 0.3)
@@ -40,7 +40,7 @@ def test_every_device_says_the_same(make, pred, device):
     for where in 'cpu', device:
         denoiser, z = Denoiser(net.to(where), make(), pred), noise.to(where)
         says.append([o.detach().cpu() for o in (denoiser(z, t.to(where)), denoiser(z, t), denoiser.eps(z, t), distillation_target(denoiser, z, t, 8), ddim_sample(denoiser, z, 8), get_weight(None, denoiser.schedule)(t.to(where)))])
-    for a, b in zip(*says): torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+    for a, b in zip(*says): torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
 
 @pytest.mark.parametrize('device', devices)
 def test_measuring(device):
