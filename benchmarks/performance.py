@@ -1,5 +1,5 @@
 """Is it fast? Ratios of times taken side by side in one run: the library beside the bare network, a loop by hand, a plain port and diffusers; each switch on and off; how time and memory grow"""
-import copy, math, platform, statistics, subprocess, sys, time, warnings
+import copy, gc, math, platform, statistics, subprocess, sys, tempfile, time, warnings
 from functools import partial
 from json import dumps, loads
 from pathlib import Path
@@ -53,10 +53,9 @@ def plain_steps(teacher, x, bs, steps, lr, total):
     opt = torch.optim.AdamW(student.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     done, smooth = 0, 0.
     while True:
-        for idx in torch.randperm(len(x))[:len(x) // bs * bs].view(-1, bs):
+        for idx in torch.randperm(len(x), device=x.device)[:len(x) // bs * bs].view(-1, bs):
             for group in opt.param_groups: group['lr'] = lr * (1 + math.cos(math.pi * done / total)) / 2
-            batch, t, eps = x[idx], torch.randint(1, steps + 1, (bs,)) / steps, torch.randn(bs, *x.shape[1:])
-            t, eps = t.to(x.device), eps.to(x.device)
+            batch, t, eps = x[idx], torch.randint(1, steps + 1, (bs,), device=x.device) / steps, torch.randn(bs, *x.shape[1:], device=x.device)
             alpha, sigma = angle(t).cos(), angle(t).sin()
             z = alpha * batch + sigma * eps
             target = two_teacher_steps(teacher, z, t, steps)
@@ -73,8 +72,8 @@ def naive_steps(teacher, x, bs, steps, lr):
     student, teacher = copy.deepcopy(teacher).train(), teacher.train()
     opt = torch.optim.Adam(student.parameters(), lr=lr)
     while True:
-        for idx in torch.randperm(len(x))[:len(x) // bs * bs].view(-1, bs):
-            batch, t, eps = x[idx], (torch.randint(1, steps + 1, (bs,)) / steps).to(x.device), torch.randn(bs, *x.shape[1:]).to(x.device)
+        for idx in torch.randperm(len(x), device=x.device)[:len(x) // bs * bs].view(-1, bs):
+            batch, t, eps = x[idx], torch.randint(1, steps + 1, (bs,), device=x.device) / steps, torch.randn(bs, *x.shape[1:], device=x.device)
             t1, t2 = t - 0.5 / steps, t - 1 / steps
             (alpha, sigma), (alpha1, sigma1), (alpha2, sigma2) = ((angle(o).cos(), angle(o).sin()) for o in (t, t1, t2))
             z = alpha * batch + sigma * eps
@@ -125,21 +124,25 @@ def awake(model):
         for p in model.parameters(): p.copy_(torch.randn_like(p) * 0.05)
     return model.eval()
 
-tiny, fashion = 'PatchNet, 1×8×8, batch 128', 'PatchNet, 1×28×28, batch 128'
+tiny, fashion, colour = 'PatchNet, 1×8×8, batch 128', 'PatchNet, 1×28×28, batch 128', 'UNet, 3×32×32, batch 128'
+
+def networks(device): return (tiny, fashion) if device.type == 'cpu' else (tiny, fashion, colour) # a U-Net keeps a processor busy for hours
 
 def data_and_network(name, device):
-    "Images to train on, which only have to have the right size, and a network"
-    if name == tiny: return digits_dls(bs=128, valid_pct=0., device=device), awake(PatchNet()).to(device)
-    return tensor_dls(torch.rand(640, 1, 28, 28) * 2 - 1, bs=128, valid_pct=0., device=device), awake(PatchNet(size=28, patch=4, width=64, hidden=1024)).to(device)
+    "Images to train on, which only have to have the right size, and a network, both on the device"
+    def noise(*shape): return torch.rand(640, *shape) * 2 - 1
+    x, net = {tiny: lambda: (digits_dls(valid_pct=0.).train.tensors[0], PatchNet()), fashion: lambda: (noise(1, 28, 28), PatchNet(size=28, patch=4, width=64, hidden=1024)),
+              colour: lambda: (noise(3, 32, 32), UNet(3, widths=(64, 128, 128)))}[name]()
+    return tensor_dls(x.to(device), bs=128, valid_pct=0., device=device), awake(net).to(device)
 
 def row(what, network, one, other, ratio, bound=None): return dict(what=what, network=network, ms=1e3 * one, ms_beside=1e3 * other, ratio=ratio, bound=bound)
 
 def measure_training(rounds, steps, device):
     "A distillation step beside the same step by hand, a teacher's step and a plain port"
     rows = []
-    for name in tiny, fashion:
+    for name in networks(device):
         dls, net = data_and_network(name, device)
-        x, epoch = dls.train.tensors[0].to(device), len(dls.train)
+        x, epoch = dls.train.tensors[0], len(dls.train)
         for what, loop, bound in (('distillation step / plain PyTorch', partial(plain_steps, lr=1e-3, total=(rounds + 1) * epoch), 1.05), ('distillation step / a port with autograd through the teacher', partial(naive_steps, lr=1e-3), None)):
             learn = diffusion_learner(dls, net)
             times = beside(learn, loop(copy.deepcopy(net), x, 128, steps))
@@ -164,13 +167,14 @@ def compiled(net):
     return torch.compile(net, dynamic=True)
 
 def measure_switches(rounds, steps, device):
-    "A stage with and without each thing that might make it faster"
-    rows = []
-    for name in tiny, fashion:
+    "A stage with and without each thing that might make it faster, what has to be compiled last"
+    late = []
+    for name in networks(device):
         dls, net = data_and_network(name, device)
         epoch = len(dls.train)
-        def stage(net=net, compute_dtype=None, **kwargs):
+        def stage(net=net, compute_dtype=None, dls=dls, half=False, **kwargs):
             learn = diffusion_learner(dls, Denoiser(net, compute_dtype=compute_dtype), **kwargs)
+            if half: learn.to_fp16()
             return lambda: learn.distill_stage(steps, 1, 1e-3)
         def plain_stage(callback):
             learn = diffusion_learner(dls, net)
@@ -182,19 +186,24 @@ def measure_switches(rounds, steps, device):
                 finally: learn.model = teacher.requires_grad_(True)
             return fit
         unfused = partial(OptimWrapper, opt=partial(torch.optim.AdamW, betas=(0.9, 0.99)))
+        elsewhere = tensor_dls(dls.train.tensors[0].cpu(), bs=128, valid_pct=0., device=device)
+        on_a_gpu = [] if device.type == 'cpu' else [('images on the device / a copy for each batch', stage(), stage(dls=elsewhere)), ("fastai's to_fp16 / float32", stage(half=True), stage())]
         for what, on, off in (('optimizer in one pass (fused) / not', stage(), stage(opt_func=unfused)), ('plan of the stage / schedule asked again', plain_stage(DistillationCallback), plain_stage(NoPlan)),
-                              ('bfloat16 layers / float32', stage(compute_dtype=torch.bfloat16), stage()), ('torch.compile / not', stage(compiled(net)), stage())):
+                              ('bfloat16 layers / float32', stage(compute_dtype=torch.bfloat16), stage()), *on_a_gpu):
             one, other, ratio = side_by_side(on, off, rounds)
-            rows.append(row(what, name, one / epoch, other / epoch, ratio))
+            yield row(what, name, one / epoch, other / epoch, ratio)
+        late.append((name, epoch, stage(compiled(net)), stage()))
     name, (net, x, t) = 'UNet, 3×32×32, batch 16', (awake(UNet(3)).to(device), torch.randn(16, 3, 32, 32, device=device), torch.rand(16, device=device))
     last = copy.deepcopy(net).to(memory_format=torch.channels_last)
     def update(net, x): return lambda: net(x, t).pow(2).mean().backward()
-    one, other, ratio = side_by_side(update(last, x.to(memory_format=torch.channels_last)), update(net, x), rounds)
-    rows.append(row('channels last / channels first', name, one, other, ratio))
+    yield row('channels last / channels first', name, *side_by_side(update(last, x.to(memory_format=torch.channels_last)), update(net, x), rounds))
     net, z = data_and_network(fashion, device)[1], torch.randn(16, 1, 28, 28, device=device)
-    one, other, ratio = side_by_side(*(update(Denoiser(net, compute_dtype=o), z) for o in (torch.float16, None)), max(1, rounds // 5)) # a processor without instructions for it takes minutes
-    rows.append(row('float16 layers / float32, forward and backward', 'PatchNet, 1×28×28, batch 16', one, other, ratio))
-    return rows + [measure_stacked(rounds, device)]
+    halved = side_by_side(*(update(Denoiser(net, compute_dtype=o), z) for o in (torch.float16, None)), max(1, rounds // 5)) # a processor without instructions for it takes minutes
+    yield row('float16 layers / float32, forward and backward', 'PatchNet, 1×28×28, batch 16', *halved)
+    yield measure_stacked(rounds, device)
+    for name, epoch, on, off in late:
+        one, other, ratio = side_by_side(on, off, rounds)
+        yield row('torch.compile / not', name, one / epoch, other / epoch, ratio)
 
 @torch.no_grad()
 def measure_stacked(rounds, device):
@@ -247,6 +256,27 @@ ddim_sample(denoiser, noise, int(sys.argv[1]))
 print(int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024)"""
     return [dict(steps=n, mib=int(subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(n), str(bs)], capture_output=True, text=True, check=True).stdout)) for n in counts]
 
+def peaks(device, steps=8):
+    "Most memory of a GPU that training takes beside images and network, in MiB: a teacher's, a stage's, that of a stage by hand and of a plain port"
+    if device.type != 'cuda': return []
+    out = []
+    for name in networks(device):
+        dls, net = data_and_network(name, device)
+        x = dls.train.tensors[0]
+        def by_hand(loop, **kwargs):
+            updates = loop(net, x, 128, steps, 1e-5, **kwargs)
+            for _ in range(4): next(updates)
+        for what, fit in dict(teacher=lambda: diffusion_learner(dls, net).fit_anneal(1, 1e-5), stage=lambda: diffusion_learner(dls, net).distill_stage(steps, 1, 1e-5),
+                              plain=lambda: by_hand(plain_steps, total=4), port=lambda: by_hand(naive_steps)).items():
+            gc.collect()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            fit()
+            out.append(dict(what=what, network=name, mib=(torch.cuda.max_memory_allocated() - before) / 2**20))
+            net.requires_grad_(True).zero_grad()
+    return out
+
 def scaling(device):
     "Time of a training step and the numbers kept for its backward pass, of a U-Net, against batch, image and width"
     out = []
@@ -266,28 +296,40 @@ def scaling(device):
     for width in 16, 32, 64, 128: measure('width', width=width)
     return out
 
+def again(run, device):
+    "A run of the course once more, with its own settings, on this device: how long all of it takes, and how good the samplers are"
+    settings = loads((Path(__file__).parent.parent/'nbs'/'images'/run/'results.json').read_text())['settings']
+    settings.pop('shape')
+    with tempfile.TemporaryDirectory() as folder:
+        took = seconds(lambda: pd_distill(**settings, out=f'{folder}/run', device=str(device)))
+        rows = loads(Path(folder, 'run', 'results.json').read_text())['rows']
+    return [dict(sampler='all of the run', steps=None, seconds=took)] + [dict(sampler=r['sampler'], steps=r['steps'], seconds=r['seconds'], fid=r['fid'], ratio=r['fid'] / rows[0]['fid']) for r in rows]
+
 @call_parse
 def main(
     rounds:int=20, # pairs of measurements, in training an epoch each; the medians are reported
     steps:int=8, # the student's number of steps, and sampling steps in a measurement, >= 2
     seed:int=0, # draws weights, noise and batches
     out:str='benchmarks/performance.json', # file that the figures are written to
-    only:str='training,switches,sampling,throughput,memory,scaling', # parts to measure; the others in the file are kept
+    only:str='training,switches,sampling,throughput,memory,scaling', # parts to measure; the others in the file are kept. There are also peaks, of a GPU, and digits, the whole run
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
     "Print what a step costs in the library beside the same by other means, and write it down; status 1 if a bound is missed"
     warnings.filterwarnings('ignore')
     device, out = torch.device(device or default_device()), Path(out)
     parts = dict(training=partial(measure_training, rounds, steps, device), switches=partial(measure_switches, max(2, rounds // 4), steps, device), sampling=partial(measure_sampling, rounds, steps, device),
-                 throughput=partial(images_per_second, device), memory=memory_by_steps, scaling=partial(scaling, device))
+                 throughput=partial(images_per_second, device), memory=memory_by_steps, scaling=partial(scaling, device),
+                 peaks=partial(peaks, device), digits=partial(again, 'digits', device))
     chosen = only.split(',')
     if unknown := set(chosen) - set(parts): raise SystemExit(f"unknown part {', '.join(sorted(unknown))}: use some of {', '.join(parts)}")
     figures = loads(out.read_text()) if out.exists() else {}
     for name in chosen:
         set_seed(seed)
-        figures[name] = parts[name]()
         print(f'\n## {name}\n')
-        for o in figures[name]: print(', '.join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in o.items()), flush=True)
         figures['where'] = dict(device=torch.cuda.get_device_name() if device.type == 'cuda' else platform.processor() or str(device), threads=torch.get_num_threads(), torch=torch.__version__, python=platform.python_version(), rounds=rounds, steps=steps, seed=seed)
-        out.write_text(dumps(figures, indent=1) + '\n')
+        figures[name] = []
+        for o in parts[name]():
+            print(', '.join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in o.items()), flush=True)
+            figures[name].append(o)
+            out.write_text(dumps(figures, indent=1) + '\n')
     return int(any(o['bound'] and o['ratio'] > o['bound'] for name in chosen for o in figures[name] if 'bound' in o))

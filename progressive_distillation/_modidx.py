@@ -284,6 +284,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                       'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner._OptimWrapper.hypers': ( 'teacher.html#_optimwrapper.hypers',
                                                                                                              'progressive_distillation/learner.py'),
+                                                  'progressive_distillation.learner._beside': ( 'teacher.html#_beside',
+                                                                                                'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner._check_fit': ( 'teacher.html#_check_fit',
                                                                                                    'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner._digest': ( 'distillation.html#_digest',

@@ -42,6 +42,9 @@ def _plain_errors():
     except (ValueError, OSError, FloatingPointError) as e:
         if is_cli(): raise CliError(str(e)) from e
         raise
+    except torch.OutOfMemoryError as e:
+        if is_cli(): raise CliError(f"{str(e).split('. ')[0]}: try a smaller --bs or --size, or --device cpu") from e
+        raise
 
 def _device(name):
     "The device called `name`, or the best there is"
@@ -387,7 +390,7 @@ def pd_distill(
     ema:float=None, # decay of an average of each student's weights, in [0, 1) (default: no average)
     teacher_steps:int=256, # steps of the teacher's reference samples, >= 1
     samples:int=None, # images to judge, >= 2 (default: as many as there are real ones, at most 2,000)
-    seed:int=0, # the same seed on the same machine gives the same result
+    seed:int=0, # the same seed on the same machine gives the same result, on a GPU only a similar one
     device:str=None, # cpu, cuda, … (default: the best there is)
     resume:bool=False, # go on with a run that was broken off, with its own settings
 )->dict: # what `results.json` holds

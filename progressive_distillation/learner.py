@@ -80,16 +80,21 @@ class DiffusionCallback(Callback):
         return x
 
 # %% ../nbs/08_teacher.ipynb #c041dc95
+def _beside(x, *numbers):
+    "The `numbers` of a batch, each of shape (B,), where its images `x` are: in one transfer, since a GPU waits for each"
+    if numbers[0].device == x.device: return numbers
+    return [o.to(n.dtype) for o, n in zip(torch.stack([n.to(numbers[0].device) for n in numbers]).to(x.device), numbers)]
+
 @patch
 def before_batch(self:DiffusionCallback):
     "Equation (1), with the target and the weight of equation (2) as the label; raises `ValueError` for images that are not finite"
     x, y = self.xb[0].as_subclass(Tensor), self.yb[0].as_subclass(Tensor) if self.conditional else None
     if not math.isfinite(x.sum().item()): raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
-    t, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng).to(x.device)
-    alpha, sigma, weight = self.levels(t)
+    times, eps = self.sample_t(len(x)), torch.randn(x.shape, generator=self.rng, device=self.rng.device if self.rng else x.device).to(x.device)
+    t, alpha, sigma, weight = _beside(x, times, *self.levels(times))
     z = _like(alpha, x) * x + _like(sigma, x) * eps
     self.learn.xb = z, t, y, (alpha, sigma) # which the denoiser need not ask for again
-    self.learn.yb = self.make_target(x, z, t, {} if y is None else dict(y=y)), weight.to(x.device)
+    self.learn.yb = self.make_target(x, z, times, {} if y is None else dict(y=y)), weight
 
 # %% ../nbs/08_teacher.ipynb #9d22649e
 class StopIfNotFinite(Callback):
@@ -185,6 +190,7 @@ def _check_fit(dls, denoiser, conditional):
     training = denoiser.training
     denoiser.to(x.device).eval()
     try: denoiser(x.as_subclass(Tensor).float(), torch.ones(len(x), device=x.device), *(y[:1] if conditional else ()))
+    except torch.OutOfMemoryError: raise # whatever the shape
     except (RuntimeError, TypeError) as e: raise ValueError(f"the network cannot take images of shape {tuple(x.shape)}: {e}") from e
     finally: denoiser.train(training)
     return tuple(x.shape[1:])

@@ -84,7 +84,7 @@ def _walk(schedule, steps):
     return times[:-1], *_along(times, schedule)
 
 def _ask(denoiser, z, t, alpha, sigma, cond):
-    "x̂ at times that stay on the CPU, where they are cheap, if a `Denoiser` is asked; anything else gets times of shape (B,) beside `z`"
+    "x̂ at one time for all, and with numbers that are known already, if a `Denoiser` is asked; anything else gets times of shape (B,) beside `z`"
     if type(denoiser) is Denoiser: return denoiser(z, t, alpha_sigma=(alpha, sigma), **cond)
     return denoiser(z, t.to(z.device).expand(len(z)), **cond)
 
@@ -124,8 +124,9 @@ def ddim_sample(
 )->Tensor: # images, in [-1, 1] if `clip` and `sigma(0)` is 0, shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
     "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take, or for a bare network"
     schedule, steps = _schedule_of(denoiser), _count_steps(denoiser, steps)
-    *levels, c_x, c_z = _walk(schedule, steps)
-    levels, c_x, c_z, z, states = list(zip(*(o.to(_wide(noise)).unbind() for o in levels))), c_x.tolist(), c_z.tolist(), noise, [noise]
+    times, alpha, sigma, c_x, c_z = _walk(schedule, steps)
+    levels = list(zip(*(o.to(_wide(noise)).to(device).unbind() for o, device in ((times, noise.device), (alpha, 'cpu'), (sigma, 'cpu'))))) # times in one transfer; single numbers need none
+    c_x, c_z, z, states = c_x.tolist(), c_z.tolist(), noise, [noise]
     with _evaluating(denoiser):
         for i in progress_bar(range(steps), leave=False) if progress else range(steps):
             x_hat = _ask(denoiser, z, *levels[i], cond)

@@ -51,8 +51,10 @@ def waves(self:TimeEmbedding,
 def _of_class(self:TimeEmbedding, y):
     if y is None: raise ValueError(f"this network was made with {len(self.classes.weight)} classes: pass y, one class number for each image")
     if self.classes is None: raise ValueError("this network was made without classes: pass classes=… when you make it, or no y")
-    try: return self.classes(y)
-    except IndexError as e: raise ValueError(f"class numbers must lie in 0 … {len(self.classes.weight) - 1}, got {y.min()} … {y.max()}") from e
+    if y.numel() and not torch.compiler.is_compiling(): # values are not known while compiling; on a GPU a wrong one would end the process
+        (low, high), last = torch.stack(y.aminmax()).tolist(), len(self.classes.weight) - 1
+        if low < 0 or high > last: raise ValueError(f"class numbers must lie in 0 … {last}, got {low} … {high}")
+    return self.classes(y)
 
 # %% ../nbs/07_unet.ipynb #a8b4e259
 def _norm(c):

@@ -10,12 +10,13 @@ from progressive_distillation.all import PatchNet, diffusion_learner, digits_dls
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler) # a shell's background jobs ignore it, and so would ours
 
+no_gpu = dict(CUDA_VISIBLE_DEVICES='')
 short = '--epochs 1 --stage-epochs 1 --start 8 --teacher-steps 8 --samples 100'.split() # seconds, not minutes
 
 
 def command(name, *args, **kwargs):
-    "The arguments of `subprocess` for a console command"
-    return dict(args=[str(Path(sysconfig.get_path('scripts'))/name), *map(str, args)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+    "The arguments of `subprocess` for a console command, which sees no GPU: only without one does a seed give the same bytes"
+    return dict(args=[str(Path(sysconfig.get_path('scripts'))/name), *map(str, args)], env={**os.environ, **no_gpu}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 def shell(name, *args, cwd=None):
     "A finished console command: `returncode`, `stdout`, `stderr`"

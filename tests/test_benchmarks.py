@@ -1,11 +1,11 @@
 "The commands that make the figures: each runs, small, and writes what the notebooks read"
-import json, math, runpy, shutil, subprocess, sys
+import json, math, os, runpy, shutil, subprocess, sys
 import pytest, torch
-from conftest import root
+from conftest import no_gpu, root
 from progressive_distillation.all import *
 
 def bench(name, *args):
-    done = subprocess.run([sys.executable, str(root/'benchmarks'/name), *map(str, args)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, str(root/'benchmarks'/name), *map(str, args)], env={**os.environ, **no_gpu}, capture_output=True, text=True, timeout=300)
     return done, done.stdout + done.stderr
 
 def test_ablations_go_on_where_they_were_broken_off(tmp_path):
