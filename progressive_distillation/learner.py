@@ -60,7 +60,7 @@ class DiffusionCallback(Callback):
     def before_train(self): self.rng = None
     def before_validate(self): self.rng = torch.Generator().manual_seed(0)
     def sample_t(self,
-        b:int, # batch size
+        b:int, # batch size, >= 1
     )->Tensor: # times in (0, 1], shape (B,)
         "Continuous time, one in each of B equal strata, so that the loss varies less (Kingma et al. 2021, appendix I.1)"
         return (torch.randperm(b, generator=self.rng) + (1 - torch.rand(b, generator=self.rng))) / b
@@ -101,7 +101,7 @@ class StopIfNotFinite(Callback):
     "Clips gradients, and stops with a `FloatingPointError` before a loss or gradient that is not finite can reach the weights; raises `ValueError` for a clip that is not above 0"
     order = MixedPrecision.order + 1
     def __init__(self,
-        clip:float=1., # largest norm of all gradients together (the paper's code uses 1)
+        clip:float=1., # largest norm of all gradients together, > 0 (the paper's code uses 1)
     ):
         if not clip > 0: raise ValueError(f"the largest norm of gradients must be above 0, got {clip}")
         self.clip = clip
@@ -220,9 +220,9 @@ def diffusion_learner(
     weight:str|Callable|None=None, # loss weight, a name that `get_weight` knows, or a function from times of shape (B,) to weights of that shape; truncated SNR if None
     conditional:bool=False, # hand the labels to the model as `y`
     clip:bool=False, # clamp x̂ to [-1, 1] in training as sampling does; see `Denoiser`
-    grad_clip:float=1., # largest norm of all gradients together
+    grad_clip:float=1., # largest norm of all gradients together, > 0
     opt_func:Callable=fused_adamw, # optimizer
-    lr:float=2e-3, # learning rate where a fit names none
+    lr:float=2e-3, # learning rate where a fit names none, > 0
     wd:float=0.01, # weight decay
     moms:tuple=(0.9, 0.9, 0.9), # momentum over a one-cycle fit
     cbs:list|Callback|None=None, # further callbacks
@@ -243,7 +243,7 @@ def diffusion_learner(
 @patch
 def fit_anneal(self:Learner,
     epochs:int, # passes over the data, >= 1
-    lr:float|None=None, # highest learning rate; the learner's if None
+    lr:float|None=None, # highest learning rate, > 0; the learner's if None
     label:str='training', # name on the progress bar and in errors
     cbs:list|Callback|None=None, # further callbacks
 )->Learner: # itself
@@ -270,7 +270,7 @@ def make_noise(
 @patch
 def sample(self:Learner,
     n:int=16, # how many images, >= 1
-    steps:int|None=None, # sampling steps; those that the model was distilled for, or 256, if None
+    steps:int|None=None, # sampling steps, >= 1; those that the model was distilled for, or 256, if None
     seed:int|None=None, # the same seed starts from the same noise
     y:Tensor|None=None, # classes, shape (n,); all in turn if None and the model is conditional
     progress:bool=False, # show a progress bar
@@ -286,7 +286,7 @@ def sample(self:Learner,
 @patch
 def show_samples(self:Learner,
     n:int=16, # how many images, >= 1
-    steps:int|None=None, # sampling steps; as `sample`
+    steps:int|None=None, # sampling steps, >= 1; as `sample`
     seed:int|None=None, # the same seed starts from the same noise
     **kwargs, # for `show_grid`: `ncols`, `title`, `figsize`
 )->Axes: # with the picture
@@ -379,8 +379,8 @@ def halvings(
 def distill_stage(self:Learner,
     steps:int, # the student's number of sampling steps N, >= 1
     epochs:int=20, # passes over the data, >= 1
-    lr:float=1e-3, # highest learning rate; annealed to 0
-    ema:float|None=None, # decay of an average of the student's weights, None for none
+    lr:float=1e-3, # highest learning rate, > 0; annealed to 0
+    ema:float|None=None, # decay of an average of the student's weights, in [0, 1), None for none
     weight:str|Callable|None=None, # loss weight; the learner's own if None
     teacher_steps:int=2, # teacher steps for each of the student's, >= 1
     lookahead:float=0., # how far the target goes from x̃ towards the teacher's last prediction, in [0, 1]
@@ -421,11 +421,11 @@ def distill(self:Learner,
     start:int=64, # steps that the teacher is sampled with, `end` times a power of two
     end:int=1, # steps of the last student, >= 1
     epochs:int=20, # passes over the data in each stage, >= 1
-    extra:float=2, # times as many for students of 2 steps and 1 (the paper doubles them)
-    lr:float=1e-3, # highest learning rate of each stage; annealed to 0
+    extra:float=2, # times as many for students of 2 steps and 1, > 0 (the paper doubles them)
+    lr:float=1e-3, # highest learning rate of each stage, > 0; annealed to 0
     refine:int=1, # finer steps that the first teacher takes in place of each of `start`, >= 1
     lookahead:float=0., # how far each target goes from x̃ towards the teacher's last prediction, in [0, 1]; against samples that grow too alike
-    ema:float|None=None, # decay of an average of each student's weights, None for none
+    ema:float|None=None, # decay of an average of each student's weights, in [0, 1), None for none
     weight:str|Callable|None=None, # loss weight; the learner's own if None
     metrics:Callable|list|None=None, # functions of the finished student, whose results are recorded; meanwhile `learn.model` is the stage's teacher
     after_stage:Callable|None=None, # called with each finished student and its record

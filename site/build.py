@@ -260,8 +260,9 @@ def hanging(code):
     "Code or printed text in HTML, each long line of which can go on below its own indent; what was printed in columns is marked"
     begin, inner, end = code.groups()
     inner, lines = re.sub(r'<span class="(\w+)">([^<]*\n[^<]*)</span>', lambda m: '\n'.join(f'<span class="{m[1]}">{o}</span>' for o in m[2].split('\n')), inner), []
-    columns = (printed := begin.endswith('<code>')) and len(re.findall(r'^\||\S {2,}\S', inner, re.M)) > 1 and max(map(len, inner.split('\n'))) < 120
-    if columns: begin = begin.replace('<code>', '<code class="columns">')
+    longest = max(map(len, inner.split('\n')))
+    columns = (printed := begin.endswith('<code>')) and len(re.findall(r'^\||\S {2,}\S', inner, re.M)) > 1 and longest < 120
+    if columns: begin = begin.replace('<code>', f'<code class="columns{" many" * (longest > 88)}">')
     for line in inner.split('\n'):
         text = html.unescape(re.sub('<[^>]*>', '', line))
         if len(text) > 40: line = f'<span class="line" style="--hang: {min(len(text) - len(text.lstrip()) + 4, 20)}ch">{line if printed else breakable(line)}</span>'
