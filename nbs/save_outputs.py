@@ -10,6 +10,14 @@ nbs = Path(__file__).parent
 live_only = 'application/vnd.jupyter.widget-view+json'
 
 
+def joined(outputs):
+    "Outputs in which neighbouring pieces of what was printed, which a busy machine sends one by one, are one piece"
+    out = []
+    for o in outputs:
+        if out and o.get('name') and o.get('name') == out[-1].get('name'): out[-1].text += o.text
+        else: out.append(o)
+    return out
+
 def run(path):
     "Execute `path` in place; an error leaves the file as it was"
     nb = nbformat.read(path, 4)
@@ -18,7 +26,7 @@ def run(path):
     for cell in nb.cells:
         if cell.cell_type != 'code': continue
         if said := ''.join(o.text for o in cell.outputs if o.get('name') == 'stderr'): raise ValueError(f"{path.name}, cell {cell.id}, writes to stderr, which a page does not show: {said}")
-        cell.outputs = [o for o in cell.outputs if live_only not in o.get('data', {})]
+        cell.outputs = joined(o for o in cell.outputs if live_only not in o.get('data', {}))
     clean_nb(nb)
     path.write_text(nbformat.writes(nb, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
 
