@@ -37,6 +37,7 @@ def _words(fig):
     titles = [re.sub(r'(?<!\\)\$(.*?)(?<!\\)\$', lambda m: _spoken(m[1]), o, flags=re.S).replace(r'\$', '$') for o in titles if o]
     return '; '.join(' '.join(o.split()) for o in titles)
 
+# %% ../nbs/14_explorer.ipynb #14fram02
 def _frame(
     fig, # matplotlib figure; closed here
     format:str='png', # a format that Pillow writes

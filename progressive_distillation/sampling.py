@@ -124,8 +124,9 @@ def ddim_sample(
 )->Tensor: # images, in [-1, 1] if `clip` and `sigma(0)` is 0, shape (B, C, H, W), or (steps + 1, B, C, H, W) with `trajectory`
     "From noise to images in `steps` DDIM steps at times i/steps; raises `ValueError` if there are no steps to take, or for a bare network"
     schedule, steps = _schedule_of(denoiser), _count_steps(denoiser, steps)
-    times, alpha, sigma, c_x, c_z = _walk(schedule, steps)
-    levels = list(zip(*(o.to(_wide(noise)).to(device).unbind() for o, device in ((times, noise.device), (alpha, 'cpu'), (sigma, 'cpu'))))) # times in one transfer; single numbers need none
+    *levels, c_x, c_z = _walk(schedule, steps)
+    times, alpha, sigma = (o.to(_wide(noise)) for o in levels)
+    levels = list(zip(times.to(noise.device), alpha, sigma)) # times in one transfer; single numbers need none
     c_x, c_z, z, states = c_x.tolist(), c_z.tolist(), noise, [noise]
     with _evaluating(denoiser):
         for i in progress_bar(range(steps), leave=False) if progress else range(steps):

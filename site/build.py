@@ -319,6 +319,8 @@ def finish(file, site, pages):
         (r'([(\u2018\u201c]*)(<span class="math inline">([^<]*)</span>)([,.;:!?)\u2019\u201d]*(?:(?<=\u2019)s\b)?)', lambda m: f'<span class="together{" brief" * (len(m[3]) < 36)}">{m[0]}</span>'),
         (r'\b(eqs?\.|Equation|Algorithm|appendix) (?=\(?[0-9A-Z])', '\\1\u00a0'),
         (r'(?<=[a-z] )(\[-?[\d.]+,) (?=-?[\d.]+[\])])', '\\1\u00a0'), # an interval
+        (r'(?<=\bbatch) (?=\d)|(?<=\d) (?=[kMG]i?B\b)', '\u00a0'), # a number and what it counts
+        (r'(?:<h\d|<div class="description")[^>]*>[^<]*', lambda m: m[0].replace(' = ', '\u00a0=\u00a0')), # a formula in a heading
         (r'(<div class="cell-output cell-output-display">\n<div class="quarto-figure quarto-figure-center">\n<figure class="figure">\n<p><img alt="[^"]*" src="data:image/png;base64,)([^"]*)" class="img-fluid">', wide),
         (r'<p>(?=<img [^>]*src="([^":]+\.png)")', lambda m: '<p class="wide">' if is_wide((file.parent/m[1]).read_bytes()) else m[0]),
         (r'(?<=">)[A-Za-z]\w*\.[\w.]+(?=</(?:h3|a)>)', lambda m: re.sub(r'\.(?=\w)', '.<wbr>', m[0])), # where a long name may break

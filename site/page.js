@@ -22,7 +22,10 @@
 
   // ---- The sidebar, which is a menu on a phone
   const sidebar = $('#quarto-sidebar'), opener = $('.quarto-btn-toggle'), here = sidebar?.querySelector('.sidebar-link.active');
-  if (here && here.getBoundingClientRect().bottom > sidebar.getBoundingClientRect().bottom) sidebar.scrollTop += here.getBoundingClientRect().top - sidebar.getBoundingClientRect().top - sidebar.clientHeight / 2; // the page one reads is in sight
+  if (here) {
+    const item = here.getBoundingClientRect(), menu = sidebar.getBoundingClientRect();
+    if (item.bottom > menu.bottom) sidebar.scrollTop += item.top - menu.top - sidebar.clientHeight / 2; // the page one reads is in sight
+  }
   if (opener) {
     const told = () => {
       const open = sidebar.classList.contains('show');

@@ -4,12 +4,13 @@ os.environ.setdefault('OMP_NUM_THREADS', '1') # the networks here are too small 
 
 import functools, http.server, shutil, signal, subprocess, sys, sysconfig, threading
 from pathlib import Path
-import pytest
+import pytest, torch
 from fastai.torch_core import set_seed
 from progressive_distillation.all import PatchNet, diffusion_learner, digits_dls, tensor_dls
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler) # a shell's background jobs ignore it, and so would ours
 
+devices = ['cpu'] + ['cuda'] * torch.cuda.is_available()
 no_gpu = dict(CUDA_VISIBLE_DEVICES='')
 short = '--epochs 1 --stage-epochs 1 --start 8 --teacher-steps 8 --samples 100'.split() # seconds, not minutes
 

@@ -3,9 +3,8 @@ import math
 import pytest, torch
 from fastai.torch_core import default_device
 from progressive_distillation.all import *
-from conftest import same, small_net, weights
+from conftest import devices, same, small_net, weights
 
-devices = ['cpu'] + ['cuda'] * torch.cuda.is_available()
 here = [('cpu', 'cpu')] + [('cpu', 'cuda'), ('cuda', 'cuda')] * torch.cuda.is_available() # where the images lie, where batches go
 
 def learner(device, images='cpu', model=None, **kwargs):

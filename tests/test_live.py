@@ -24,7 +24,7 @@ def press(page, button='sample'):
     return [picture(page, who) for who in ('teacher', 'student')]
 
 def expected(page, name, steps, count, seed):
-    "The picture of the samples that the test below compares with Python's: rows of images with white lines between"
+    "The picture of the samples that the test below compares with Python's: rows of images with grey lines between"
     images = np.array(page.evaluate('([name, steps, length, seed]) => liveSample(name, steps, liveNoise(length, seed))', [name, steps, count*64, seed])).reshape(count, 8, 8)
     side = round(count**0.5)
     paper = np.full((side*9 + 1, side*9 + 1), 128)

@@ -2,10 +2,10 @@
 import pytest, torch
 from mpmath import mp, mpf
 from progressive_distillation.all import *
+from conftest import devices
 
 mp.dps = 50
 Ns = 1, 2, 3, 4, 7, 8, 64, 1000, 1024, 8192
-devices = ['cpu'] + ['cuda'] * torch.cuda.is_available()
 
 # The schedules as published, t -> (alpha, sigma) with 50 digits
 def cosine(t): return mp.cos(mp.pi * t / 2), mp.sin(mp.pi * t / 2)
