@@ -33,7 +33,7 @@ def run(path):
 
 @call_parse
 def main(
-    *names:str, # such as 01_target.ipynb
+    *names:str, # such as 05_target.ipynb
     full:bool=False, # the full sizes of long cells (sets FULL_RUN), which take minutes to hours
 ):
     "Save the outputs of the named notebooks, or of all in nbs/, from a run from top to bottom in a new kernel"

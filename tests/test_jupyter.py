@@ -9,7 +9,7 @@ root = Path(__file__).parent.parent
 @pytest.fixture
 def lab(tmp_path):
     "JupyterLab on a copy of a notebook; its address"
-    shutil.copy(root/'nbs'/'04_weights.ipynb', tmp_path)
+    shutil.copy(root/'nbs'/'06_weights.ipynb', tmp_path)
     for name, setting in {'notebook-extension/tracker': {'windowingMode': 'none'}, 'apputils-extension/notification': {'fetchNews': 'false'}}.items(): # all cells drawn, no questions asked
         file = tmp_path/'config'/'lab'/'user-settings'/'@jupyterlab'/f'{name}.jupyterlab-settings'
         file.parent.mkdir(parents=True)
@@ -25,7 +25,7 @@ def lab(tmp_path):
             try: urllib.request.urlopen(f'http://127.0.0.1:{port}/api', timeout=2); break
             except OSError: time.sleep(0.5)
         else: pytest.fail((tmp_path/'lab.log').read_text())
-        start = dict(path='04_weights.ipynb', name='', type='notebook', kernel=dict(name='python3')) # so that Lab need not ask for a kernel
+        start = dict(path='06_weights.ipynb', name='', type='notebook', kernel=dict(name='python3')) # so that Lab need not ask for a kernel
         urllib.request.urlopen(urllib.request.Request(f'http://127.0.0.1:{port}/api/sessions', json.dumps(start).encode(), {'Content-Type': 'application/json', 'Authorization': 'token test'}), timeout=60)
         yield f'http://127.0.0.1:{port}'
     finally:

@@ -88,7 +88,7 @@ def test_every_page_is_built_and_within_reach(site):
     assert set(links) == set(pages) - {'404'} and len(links) == len(set(links))
     assert re.findall('menu-text">(Course|Library|Results|Contribute)<', menu) == ['Course', 'Library', 'Results', 'Contribute']
     order = [o for o in links if o != 'glossary' and not o.startswith('api/')]
-    assert order[:-3] == ['index', *sorted(o for o in notebooks if o < '11'), '12_io', '13_cli', *sorted(o for o in notebooks if '11' <= o < '12'), 'live']
+    assert order[:-3] == ['index', *sorted(o for o in notebooks if o < '11'), '32_io', '34_cli', *sorted(o for o in notebooks if '11' <= o < '12'), 'live']
     for name, after in zip(order, order[1:]): # one page leads to the next, and back
         assert f'<a href="{after}.html" class="pagination-link" rel="next">' in (site/f'{name}.html').read_text()
         assert f'<a href="{name}.html" class="pagination-link" rel="prev">' in (site/f'{after}.html').read_text()
@@ -105,7 +105,7 @@ def test_maths_is_typeset(seen, name):
     assert (found['plain'], found['wrong']) == ([], [])
     assert not re.search(r'\$\$|\\\(|\\\[|\\frac|\\tilde', found['text'])
 
-def test_the_derivation_is_full_of_maths(seen): assert seen('01_target', 'desktop')['maths'] > 50
+def test_the_derivation_is_full_of_maths(seen): assert seen('05_target', 'desktop')['maths'] > 50
 
 @each_page
 def test_nothing_keeps_one_from_reading(seen, name):
@@ -159,7 +159,7 @@ def page(screens, address): yield from watched(screens['desktop'], address)
 def on_phone(screens, address): yield from watched(screens['phone'], address)
 
 def test_explorers_are_where_a_picture_should_move(site):
-    assert {o.stem for o in site.glob('*.html') if '<div class="explorer">' in o.read_text()} >= {'01_target', '02_schedule', '04_weights', '05_sampling', '11_results', '14_explorer'}
+    assert {o.stem for o in site.glob('*.html') if '<div class="explorer">' in o.read_text()} >= {'05_target', '01_schedule', '06_weights', '04_sampling', '10_results', '35_explorer'}
 
 with_explorer = pytest.mark.parametrize('name', [o for o in notebooks if 'class=\\"explorer\\"' in (root/'nbs'/f'{o}.ipynb').read_text()])
 
@@ -215,10 +215,10 @@ def ask(page, words):
     page.locator('.search-results.show').wait_for()
     return page.locator('.search-result').all()
 
-@pytest.mark.parametrize('words, leads_to', [('x̃', 'glossary.html'), ('x̃', '01_target.html'), ('x~', 'glossary.html'), ('α₁', '02_schedule.html'), ('t', 'glossary.html'), ('DistillationCallback', 'api/learner.html'), ('truncated SNR', '04_weights.html'),
-    ('how do I resume', '13_cli.html'), ('cite', 'index.html'), ('my own model', '12_io.html'), ('distilation', '09_distillation.html')])
+@pytest.mark.parametrize('words, leads_to', [('x̃', 'glossary.html'), ('x̃', '05_target.html'), ('x~', 'glossary.html'), ('α₁', '01_schedule.html'), ('t', 'glossary.html'), ('DistillationCallback', 'api/learner.html'), ('truncated SNR', '06_weights.html'),
+    ('how do I resume', '34_cli.html'), ('cite', 'index.html'), ('my own model', '32_io.html'), ('distilation', '08_distillation.html')])
 def test_search_finds(page, address, words, leads_to):
-    page.goto(f'{address}03b_denoiser.html')
+    page.goto(f'{address}03_denoiser.html')
     results = ask(page, words)
     assert any(leads_to in o.get_attribute('href') for o in results[:8])
     assert page.locator('.search-results mark').count() or any(words in o.inner_text() for o in results)
@@ -226,7 +226,7 @@ def test_search_finds(page, address, words, leads_to):
     assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('.search-results') != null", [at['x'] + at['width'] - 4, at['y'] + 8]), 'the results are cut off'
     results[0].click()
     page.wait_for_load_state()
-    assert page.locator('main h1').count() == 1 and page.url.startswith(address) and '03b_denoiser' not in page.url
+    assert page.locator('main h1').count() == 1 and page.url.startswith(address) and '03_denoiser' not in page.url
 
 def test_search_by_keys(page, address, axe):
     page.goto(f'{address}api/weights.html')
@@ -249,7 +249,7 @@ def test_search_by_keys(page, address, axe):
 
 def test_menu_of_a_phone(on_phone, address, axe):
     page = on_phone
-    page.goto(f'{address}01_target.html')
+    page.goto(f'{address}05_target.html')
     menu, button = page.locator('#quarto-sidebar'), page.locator('.quarto-btn-toggle')
     assert button.get_attribute('aria-expanded') == 'false' and not menu.is_visible()
     for _ in range(6): page.keyboard.press('Tab')
@@ -269,21 +269,21 @@ def test_menu_of_a_phone(on_phone, address, axe):
     page.wait_for_url('**/changelog.html')
 
 def test_first_key_skips_to_the_text(page, address):
-    page.goto(f'{address}01_target.html')
+    page.goto(f'{address}05_target.html')
     page.keyboard.press('Tab')
     assert page.evaluate('document.activeElement.textContent') == 'Skip to the text'
     page.keyboard.press('Enter')
     page.wait_for_url('**#quarto-document-content')
 
 def test_sections_fold_by_keys(page, address):
-    page.goto(f'{address}01_target.html')
+    page.goto(f'{address}05_target.html')
     button = page.get_by_role('button', name='Pages of Results')
     button.press('Enter')
     page.get_by_role('link', name='What to choose').first.wait_for(state='hidden')
     assert button.get_attribute('aria-expanded') == 'false'
 
 def test_what_goes_on_is_scrolled_by_keys(on_phone, address):
-    on_phone.goto(f'{address}11d_choices.html')
+    on_phone.goto(f'{address}13_choices.html')
     box = on_phone.locator('.sd-table.goes-on').first
     box.focus()
     for _ in range(5): on_phone.keyboard.press('ArrowRight')
@@ -307,7 +307,7 @@ def test_without_a_server_it_says_so(browser, site):
     page.close()
 
 def test_on_paper_there_is_the_text_alone(page, address):
-    page.goto(f'{address}01_target.html')
+    page.goto(f'{address}05_target.html')
     page.emulate_media(media='print')
     assert not page.locator('#quarto-sidebar, #TOC, .page-navigation, .explorer input').locator('visible=true').count()
     page.emulate_media(media='screen')
@@ -328,7 +328,7 @@ def test_light_and_dark_are_switched_and_remembered(page, address):
     assert background() == light
 
 def test_names_in_the_course_lead_to_the_reference_and_back(page, address):
-    page.goto(f'{address}08_teacher.html')
+    page.goto(f'{address}07_teacher.html')
     page.locator('main a[href^="api/"]').first.click()
     page.wait_for_url('**/api/*')
     page.goto(f'{address}api/target.html')
@@ -361,7 +361,7 @@ def test_reference_says_what_every_argument_is(site, name):
     assert [b for a, b in zip(rows, rows[1:]) if b[0] == 'returns' and a[3] == b[3]] == [], 'what is returned is said in the words of the argument before it'
 
 def test_answers_hold_the_code_that_checks_them(page, address):
-    page.goto(f'{address}02_schedule.html')
+    page.goto(f'{address}01_schedule.html')
     for box in page.locator('.callout:has-text("Answer")').all():
         code = box.locator('.cell pre').first
         assert not code.is_visible()
@@ -379,9 +379,9 @@ def test_notebook_can_be_taken_home(site, name):
     if not offer: return
     assert (site/f'{name}.ipynb').read_bytes() == (root/'nbs'/f'{name}.ipynb').read_bytes()
     nbformat.validate(nb)
-    assert ('in the folder <code>nbs</code>' in offer[0]) == (name in ('index', 'glossary', '11c_solvers', '11d_choices', '11e_performance')), 'these read files of the repository'
+    assert ('in the folder <code>nbs</code>' in offer[0]) == (name in ('index', 'glossary', '12_solvers', '13_choices', '14_cost')), 'these read files of the repository'
 
-@pytest.mark.parametrize('name', ['00_method', '02_schedule'])
+@pytest.mark.parametrize('name', ['00_method', '01_schedule'])
 def test_notebook_runs_where_it_was_taken(site, tmp_path, name):
     nb = nbformat.read(shutil.copy(site/f'{name}.ipynb', tmp_path), 4)
     NotebookClient(nb, timeout=200, kernel_name='python3', resources={'metadata': {'path': str(tmp_path)}}).execute()
@@ -389,7 +389,7 @@ def test_notebook_runs_where_it_was_taken(site, tmp_path, name):
 
 def test_plain_copies_for_machines(site):
     listed = re.findall(r'\]\((\S+)\.llms\.md\)', (site/'llms.txt').read_text())
-    assert set(listed) == set(pages) - {'404'} and len(listed) == len(set(listed)) and listed.index('10_metrics') + 1 == listed.index('12_io')
+    assert set(listed) == set(pages) - {'404'} and len(listed) == len(set(listed)) and listed.index('09_metrics') + 1 == listed.index('32_io')
     for name in listed:
         text = (site/f'{name}.llms.md').read_text()
         assert len(text) < 100_000 and without_pictures(text) == text and text.startswith('# ')
