@@ -208,6 +208,7 @@ def _named(metrics):
     taken = {'stage', 'steps', 'updates', 'train_loss', 'valid_loss', 'seconds'}
     if len({*names} - taken) < len(names):
         raise ValueError(f"metrics need names of their own, other than {', '.join(sorted(taken))}, got {', '.join(names)}")
+    if not all(map(callable, L(metrics))): raise ValueError(f"metrics must be functions of a student, got {metrics!r:.60}")
     return dict(zip(names, L(metrics)))
 
 def _stages(start, **options):
