@@ -5,10 +5,10 @@ from .weights import *
 from .denoiser import *
 from .sampling import *
 from .target import *
+from .images import *
 from .data import *
 from .unet import *
 from .learner import *
 from .metrics import *
 from .io import *
 from .cli import *
-from .explorer import *
