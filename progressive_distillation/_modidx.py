@@ -172,6 +172,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'progressive_distillation/explorer.py'),
                                                    'progressive_distillation.explorer._are_numbers': ( 'explorer.html#_are_numbers',
                                                                                                        'progressive_distillation/explorer.py'),
+                                                   'progressive_distillation.explorer._base64': ( 'explorer.html#_base64',
+                                                                                                  'progressive_distillation/explorer.py'),
                                                    'progressive_distillation.explorer._control_html': ( 'explorer.html#_control_html',
                                                                                                         'progressive_distillation/explorer.py'),
                                                    'progressive_distillation.explorer._frame': ( 'explorer.html#_frame',
