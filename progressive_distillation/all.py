@@ -9,6 +9,7 @@ from .images import *
 from .data import *
 from .unet import *
 from .learner import *
+from .distillation import *
 from .metrics import *
 from .io import *
 from .cli import *
