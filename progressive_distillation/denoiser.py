@@ -64,8 +64,8 @@ class Denoiser(nn.Module):
         exact = t.to(torch.promote_types(t.dtype, z.dtype))
         if t.dtype == torch.float64: t = t.to(wide_dtype(z)) # as short as networks want it
         with torch.autocast(z.device.type, self.compute_dtype) if self.compute_dtype else nullcontext():
-            out = self.model(z, t.to(z.device).expand(len(z)), **cond)
-        _check_output(out, (len(z), self.pred.channels(z.shape[1]), *z.shape[2:]), self.pred)
+            out = self.model(z, t.to(z.device).expand(z.shape[0]), **cond)
+        _check_output(out, (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:]), self.pred)
         return out.to(z.dtype), self.schedule.alpha(exact), self.schedule.sigma(exact)
     def extra_repr(self):
         shown = dict(schedule=self.schedule, pred=self.pred.name, steps=self.steps, clip=self.clip)

@@ -21,12 +21,12 @@ from torch import nn
 from .core import check_bounds, check_whole, write_atomic
 from .denoiser import Denoiser
 from .prediction import predictions
-from .schedule import CosineNoiseSchedule, BetaSchedule
+from .schedule import BetaSchedule, CosineNoiseSchedule, FlowSchedule
 from .unet import UNet, PatchNet
 
 # %% ../nbs/32_io.ipynb #0e9e64dc
-schedules = {o.__name__: o for o in (CosineNoiseSchedule, BetaSchedule)} # what can be loaded; add your own
-networks = {o.__name__: o for o in (UNet, PatchNet)} # the same; add your own, with a `config` attribute
+schedules = {o.__name__: o for o in (CosineNoiseSchedule, BetaSchedule, FlowSchedule)} # add your own
+networks = {o.__name__: o for o in (UNet, PatchNet)} # add your own, with a `config` attribute
 _weights, _config, _images = 'model.safetensors', 'config.json', (-1, 1)
 _pickles = {'.pt', '.pth', '.pkl', '.pickle', '.bin', '.ckpt', '.joblib'}
 
@@ -79,8 +79,7 @@ def _describe(denoiser):
             "progressive_distillation.prediction.predictions")
     config = dict(format=1, pred=pred, steps=denoiser.steps, clip=denoiser.clip,
         schedule=dict(name=kind, **schedule.config()), model=dict(name=network, **getattr(model, 'config', {})))
-    value_range = getattr(denoiser, 'value_range', _images)
-    if value_range is None or tuple(value_range) != _images: config |= dict(format=2, value_range=value_range)
+    if denoiser.value_range != _images: config |= dict(format=2, value_range=denoiser.value_range)
     _check_values(config, 'this denoiser')
     if _make(schedules, config['schedule'], 'schedule', 'config()') != schedule:
         raise ValueError(f"the config of {kind} does not make it again: it must return all arguments")
@@ -187,9 +186,9 @@ def load_denoiser(
     else:
         model = _as_saved(_make(networks, config['model'], 'network', folder/_config), weights)
         _fill(model, weights, f'that {_config} describes')
-    value_range = config.get('value_range', _images)
-    known = {} if value_range == _images else dict(value_range=value_range and tuple(value_range))
-    return Denoiser(model, schedule, config['pred'], config['steps'], config['clip'], **known).to(device).eval()
+    settings = {k: config[k] for k in ('pred', 'steps', 'clip')}
+    denoiser = Denoiser(model, schedule, **settings, value_range=config.get('value_range', _images))
+    return denoiser.to(device).eval()
 
 # %% ../nbs/32_io.ipynb #adf84623
 def export_onnx(
@@ -219,6 +218,9 @@ def export_onnx(
     file.parent.mkdir(parents=True, exist_ok=True)
     with write_atomic(file) as draft, warnings.catch_warnings(), contextlib.redirect_stdout(None):
         warnings.simplefilter('ignore')
-        torch.onnx.export(model, inputs, draft, dynamo=True, input_names=['z', 't'], output_names=['x_hat'],
-            dynamic_shapes=dict(z={0: batch}, t={0: batch}), external_data=False, verbose=False)
+        graph = torch.onnx.export(model, inputs, dynamo=True, input_names=['z', 't'], output_names=['x_hat'],
+            dynamic_shapes=dict(z={0: batch}, t={0: batch}), verbose=False)
+        if isinstance(graph.model.graph.inputs[0].shape[0], int):
+            raise ValueError("this network fixes the batch size, as len(z) does: write z.shape[0] in its place")
+        graph.save(draft)
     return file
