@@ -166,7 +166,8 @@ def tensor_dls(
     _check_data(x, y, value_range)
     check_range('[0, 1)', valid_pct=valid_pct)
     check_whole(bs=bs)
-    if vocab is None and y is not None and y.dtype == torch.long: vocab = [str(i) for i in range(y.max() + 1)]
+    if vocab is None and y is not None and y.ndim == 1 and y.dtype == torch.long:
+        vocab = [str(i) for i in range(y.max() + 1)]
     if valid_idx is None:
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
         valid_idx = order[:int(len(x) * valid_pct)]

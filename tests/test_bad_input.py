@@ -30,8 +30,8 @@ def cut_off(folder):
     (folder/'broken.jpg').write_bytes((folder/'broken.jpg').read_bytes()[:600])
 def nan(folder): Image.fromarray(np.full((8, 8), np.nan, dtype=np.float32)).save(make_images(folder)/'broken.tif')
 folders = [(missing, 'there is no folder'), (empty, 'holds no image'), (only_text, 'holds no image'),
-           (a_file, 'is a file'), (corrupt, r'1 of 7 images.*\n.*broken\.png'), (cut_off, r'1 of 7 images.*\n.*broken\.jpg'),
-           (nan, r'1 of 7 images.*\n.*broken\.tif: holds NaN')]
+           (a_file, 'is a file'), (corrupt, r'1 of 7 images.*\n.*broken\.png'),
+           (cut_off, r'1 of 7 images.*\n.*broken\.jpg'), (nan, r'1 of 7 images.*\n.*broken\.tif: holds NaN')]
 
 @pytest.mark.parametrize('make, message', folders, ids=lambda o: getattr(o, '__name__', ''))
 def test_folder(make, message, tmp_path):
@@ -87,14 +87,14 @@ calls = {
     'UNet size':        (lambda: UNet(widths=(8, 8, 8))(torch.zeros(1, 1, 30, 30), torch.ones(1)), 'multiples of 4'),
     'UNet channels':    (lambda: small_learner(UNet(3, widths=(8, 8))), '3 channels'),
     'UNet of signals':  (lambda: UNet()(torch.zeros(4, 1, 8), torch.ones(4)), r'shape \(B, 1, H, W\), got \(4, 1, 8\)'),
-    'rectangle':        (lambda: small_net()(torch.zeros(4, 1, 8, 12), torch.ones(4)), r'got \(1, 8, 12\).*take a UNet'),
+    'rectangle':        (lambda: small_net()(torch.zeros(4, 1, 8, 12), torch.ones(4)), r'got \(1, 8, 12\).*a UNet'),
     'points':           (lambda: small_net()(torch.zeros(4, 2), torch.ones(4)), r'takes images.*got \(2,\)'),
     'draws points':     (lambda: show_grid(torch.zeros(4, 2)), r'only images can be drawn.*got \(4, 2\)'),
     'draws latents':    (lambda: tensor_dls(torch.zeros(20, 4, 8, 8)).show_batch(), 'only images.*decode latents'),
     'test files':       (lambda: tensor_dls(torch.zeros(20, 1, 8, 8)).test_dl(['a.png']), 'images as a tensor'),
     'one number each':  (lambda: tensor_dls(torch.zeros(20)), r'shape \(n, …\).*got \(20,\)'),
     'endless latents':  (lambda: tensor_dls(torch.full((20, 2), torch.inf), value_range=None), 'NaN or infinite'),
-    'no range':         (lambda: tensor_dls(torch.zeros(20, 2), value_range=(1, -1)), r'value_range must be.*got \(1, -1\)'),
+    'no range':         (lambda: tensor_dls(torch.zeros(20, 2), value_range=(1, -1)), r'value_range must be.*\(1, -1\)'),
     'any network':      (lambda: small_learner(torch.nn.Sequential(torch.nn.Linear(5, 5))), 'cannot take images of shape'),
     'pred':             (lambda: small_learner(pred='vv'), "'vv': use one of x, eps, v, x_eps"),
     'weight':           (lambda: small_learner(weight='none'), "'none': use one of truncated_snr, snr, snr.1, constant"),

@@ -17,7 +17,8 @@ shapes = {'time.layers.0': (128, 32), 'time.layers.2': (128, 128), 'first': (2, 
 def test_files_of_format_1(tmp_path):
     "Byte by byte what version 0.1 wrote"
     saved, folder = {'time.classes.weight': torch.randn(2, 128)}, tmp_path/'old'
-    for name, shape in shapes.items(): saved |= {f'{name}.weight': torch.randn(shape), f'{name}.bias': torch.randn(shape[0])}
+    for name, shape in shapes.items():
+        saved |= {f'{name}.weight': torch.randn(shape), f'{name}.bias': torch.randn(shape[0])}
     folder.mkdir()
     save_file(saved, folder/'model.safetensors')
     digest = hashlib.sha256((folder/'model.safetensors').read_bytes()).hexdigest()
