@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from fastcore.basics import patch
 from fastcore.imports import IN_NOTEBOOK
 from fastcore.script import anno_parser, call_parse, is_cli, CliError
-from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid, _floats
+from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
 from .distillation import halvings
@@ -61,8 +61,7 @@ def _open_data(data, size, bs, device):
     if data == 'digits': dls = digits_dls(valid_pct=0., **common)
     elif data == 'fashion-mnist': dls = fashion_mnist_dls(**common)
     else: dls = image_dls(data, size, valid_pct=0., progress=_watched(), **common)
-    x, *y = dls.train.tensors
-    return dls, _floats(x), y[0] if y else None
+    return dls, dls.train.images, dls.train.labels
 
 def _make_model(name, shape, pred, classes):
     "A network that suits the size of the images"
@@ -187,7 +186,7 @@ class _Judging:
         n, order = s['samples'] or min(len(self.x), 2000), torch.randperm(len(self.x), generator=torch.Generator().manual_seed(s['seed']))
         self.noise, self.device = make_noise(n, self.x.shape[1:], s['seed']), device
         self.real, self.others = self.x[order[:n]], self.x[order[n:]]
-        self.held = _floats(dls.valid.tensors[0][:n]) if len(dls.valid_ds) > 1 else None
+        self.held = dls.valid.images[:n] if len(dls.valid_ds) > 1 else None
         self.labels = y[order[torch.arange(n) % len(self.x)]].to(device) if s['conditional'] else None
         self.task = 'rotations' if y is None else 'labels'
 
