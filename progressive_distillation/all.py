@@ -10,5 +10,8 @@ from .unet import *
 from .learner import *
 from .metrics import *
 from .io import *
+from .settings import *
+from .report import *
+from .run import *
 from .cli import *
 from .explorer import *
