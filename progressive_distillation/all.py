@@ -8,10 +8,10 @@ from .target import *
 from .data import *
 from .unet import *
 from .learner import *
+from .distillation import *
 from .metrics import *
 from .io import *
 from .settings import *
 from .report import *
 from .run import *
 from .cli import *
-from .explorer import *

@@ -22,10 +22,12 @@ from .core import check_whole, count, write_atomic
 from .data import digits_dls, fashion_mnist_dls, image_dls
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
-from .learner import diffusion_learner, halvings, make_noise
+from .distillation import halvings, ladder
+from .learner import diffusion_learner
 from .metrics import FeatureNet, Judge, fit_judge, nearest_images
 from .prediction import get_prediction
 from .report import measure_samplers, results_table, sample_batches, write_report
+from .sampling import make_noise
 from .settings import Settings
 from .unet import UNet, PatchNet
 from fastai.data.core import DataLoaders
@@ -154,7 +156,7 @@ class Run:
         "Save the last good weights, and say where."
         folder = self.folder/f'{name}-last-good'
         if not folder.exists(): save_denoiser(denoiser, folder)
-        raise FloatingPointError(f"{error}. They are in {folder}") from error
+        raise FloatingPointError(f"{str(error).splitlines()[-1].strip()}. They are in {folder}") from error
     def train_teacher(self):
         "Train the teacher, unless it is there."
         if (self.folder/'teacher').exists(): return
@@ -169,16 +171,16 @@ class Run:
     def distill(self):
         "Train the students that are not there, from the last one that is."
         s, learn, done = self.settings, self.learner, self.finished
-        start = done[-1] if done else s.start
-        if start == s.end: return
-        learn.model = self.student(start) if done else self.teacher
+        stages = ladder(s.start, s.end, s.stage_epochs, lr=s.stage_lr, refine=s.refine,
+            lookahead=s.lookahead, ema=s.ema)
+        if done: stages = [o for o in stages if o.steps < done[-1]]
+        if not stages: return
         def keep(student, record):
             save_denoiser(student, self.folder/f'student-{student.steps:02}')
             _say(f"student of {student.steps}: {record['updates']:,} updates, "
                 f"loss {record['train_loss']:.4f}, {record['seconds']:.0f} s")
-        try:
-            learn.distill(start, s.end, s.stage_epochs, lr=s.stage_lr, refine=1 if done else s.refine,
-                lookahead=s.lookahead, ema=s.ema, seed=s.seed, after_stage=keep)
+        teacher = self.student(done[-1]) if done else self.teacher
+        try: learn.distill(stages, teacher=teacher, seed=s.seed, after_stage=keep)
         except FloatingPointError as e:
             self._broken_off(e, learn.student, f'student-{learn.student.steps:02}')
     @cached_property

@@ -42,7 +42,7 @@ class Settings:
 
         Raises `ValueError`, which names the setting and what is allowed."""
         from progressive_distillation.core import check_choice, check_positive, check_range, check_whole
-        from progressive_distillation.learner import halvings
+        from progressive_distillation.distillation import halvings
         from progressive_distillation.prediction import predictions
         from progressive_distillation.weights import weight_names
         def given(*names): return {k: getattr(self, k) for k in names if getattr(self, k) is not None}
