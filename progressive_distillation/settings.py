@@ -18,7 +18,7 @@ class Settings:
     size:int=32 # height and width that images of a folder are brought to, in pixels, >= 4
     start:int=32 # steps that the teacher is sampled with: END times a power of two
     end:int=1 # steps of the last student, >= 1
-    pred:str='x' # what the network predicts: x, v or x_eps
+    pred:str='x' # what the network predicts: x, v, x_eps or u
     weight:str='constant' # loss weight: constant, truncated_snr, snr or snr+1
     clip:bool=True # clamp predicted images to [-1, 1] in training, as sampling does
     conditional:bool=False # hand the labels (or subfolders) to the network
@@ -61,7 +61,7 @@ class Settings:
         check_choice(predictions, pred=self.pred)
         check_choice((True, False), clip=self.clip, conditional=self.conditional, bf16=self.bf16)
         if self.pred == 'eps':
-            raise ValueError("pred eps cannot be distilled from pure noise, where alpha is 0: use x, v or x_eps")
+            raise ValueError("pred eps cannot be distilled from pure noise, where alpha is 0: use x, v, x_eps or u")
     def require(self,
         **given, # settings that somebody asks for
     ):
