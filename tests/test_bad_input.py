@@ -6,6 +6,7 @@ from PIL import Image
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from progressive_distillation.all import *
+from progressive_distillation.explorer import Explorer
 from conftest import contents, same, shell, short, small_learner, small_net, weights
 
 tiny = dict(epochs=1, stage_epochs=1, start=2, teacher_steps=2, size=16)
