@@ -22,8 +22,11 @@ def check(run, out):
 
 def render(proc):
     "What smalldocs makes of the processed notebooks"
-    from smalldocs.site import build
-    made = build(proc, quiet=True)
+    from smalldocs.config import load
+    from smalldocs.site import Site
+    made = Site(load(proc), quiet=True)
+    made.project.website['search'] = False # ours finds x̃
+    made.build()
     if made.warnings: sys.exit('\n'.join(['smalldocs finds things to mend:', *made.warnings]))
     return made
 
@@ -36,7 +39,7 @@ def finish(made, run):
     for file in site.rglob('*.html'): pages.finish_page(file, site)
     for file in site.rglob('*.llms.md'): pages.finish_copy(file)
     for file in (root/'nbs').glob('*.ipynb'):
-        if notebooks.has_code(notebooks.read(file)): shutil.copy(file, site)
+        if notebooks.has_code(file): shutil.copy(file, site)
     pages.order_list(made)
     search.finish_search(site)
     vendor.trim(site)
@@ -58,7 +61,7 @@ def main(
     vendor.install_packages()
     with tempfile.TemporaryDirectory() as scratch:
         proc = Path(shutil.move(proc_nbs(force=True, n_workers=2), scratch))
-        for file in proc.glob('*.ipynb'): notebooks.prepare(file)
+        for file in proc.glob('*.ipynb'): notebooks.prepare(file, root/'nbs'/file.name)
         reference.write(proc)
         site = finish(render(proc), run)
         shutil.rmtree(out, ignore_errors=True)

@@ -15,7 +15,7 @@ answer = re.compile(r'(.*::: \{\.callout-tip collapse="true" title="Answer.*)\n:
 def read(file): return json.loads(file.read_text('utf-8'))
 def source(cell): return ''.join(cell['source'])
 def markdown(text): return dict(cell_type='markdown', metadata={}, source=text)
-def has_code(nb): return any(o['cell_type'] == 'code' for o in nb['cells'])
+def has_code(file): return any(o['cell_type'] == 'code' for o in read(file)['cells'])
 
 def is_imports(cell):
     "Whether a cell imports and does nothing else"
@@ -47,10 +47,10 @@ def complete_answers(cells):
     if opened: yield markdown(':::')
 
 
-def prepare(file):
+def prepare(file, original):
     "Make of a notebook that nbdev processed one that smalldocs makes a good page of."
     nb = read(file)
     head, *cells = complete_answers(fold_imports(nb['cells']))
     head['source'] = re.sub('output-file: .*\n', '', source(head)) # nbdev's, which smalldocs does not know
-    nb['cells'] = [head, *[markdown(offer.replace('NAME', file.name))]*has_code(nb), *cells]
+    nb['cells'] = [head, *[markdown(offer.replace('NAME', file.name))]*has_code(original), *cells]
     file.write_text(json.dumps(nb, ensure_ascii=False), encoding='utf-8')

@@ -391,11 +391,11 @@ def test_names_in_the_course_lead_to_the_reference_and_back(page, address):
 
 @each_module
 def test_sources_lead_to_the_code(site, name):
-    sections = soup(site/'api'/f'{name}.html').select('main section:has(> p > .source-link)')
-    assert sections
-    for section in sections:
-        file, _, cell = section.select_one('.source-link')['href'].removeprefix('../').partition('#')
-        code, what = soup(site/file).find(id=cell).get_text(), section['id'].rpartition('.')[2]
+    links = soup(site/'api'/f'{name}.html').select('.source-link')
+    assert links
+    for link in links:
+        file, _, cell = link['href'].removeprefix('../').partition('#')
+        code, what = soup(site/file).find(id=cell).get_text(), link.find_parent('section')['id'].rpartition('.')[2]
         assert re.search(rf'(def|class) {what}\b|^{what}(:.*)? =', code, re.M), f'{what} is not in {file}#{cell}'
 
 def public(name):
