@@ -112,7 +112,8 @@ def page(title, description, order, *parts):
     "A page as smalldocs reads it: nobody reads these in a row, and all that is typed stays as it is."
     front = {'page-navigation': False, 'from': 'markdown-smart'}
     front |= dict(title=title, description=description, order=order)
-    return '\n\n'.join([f'---\n{json.dumps(front)}\n---', *filter(None, parts)]) + '\n'
+    text = re.sub(r'(`[^`]*`)|<', lambda found: found[1] or r'\<', '\n\n'.join(filter(None, parts))) # no tags
+    return f'---\n{json.dumps(front)}\n---\n\n{text}\n'
 
 def module_page(module, found, order, proc):
     made = dict.fromkeys(o.partition('#')[0] for o in places(module, proc) if o)
@@ -137,8 +138,8 @@ def index_page(found):
 
 def write(proc):
     "Write the pages into the folder `api` of the processed notebooks, and _symbols.json."
-    modules = [o for o in api.package_modules(package) if hasattr(o, '__all__')]
-    modules.sort(key=lambda o: next(filter(None, places(o, proc))))
+    from_notebooks = {o: list(filter(None, places(o, proc))) for o in api.package_modules(package)}
+    modules = sorted(filter(from_notebooks.get, from_notebooks), key=from_notebooks.get)
     found, symbols = {o: list(entries(o, proc)) for o in modules}, {}
     (proc/'api').mkdir()
     for order, (module, names) in enumerate(found.items(), 1):

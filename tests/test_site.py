@@ -12,7 +12,7 @@ from conftest import no_site, root
 if no_site: pytest.skip(no_site, allow_module_level=True)
 package = 'progressive_distillation'
 notebooks = sorted(o.stem for o in (root/'nbs').glob('*.ipynb'))
-modules = sorted(o.stem for o in (root/package).glob('*.py') if o.stem != 'all' and o.stem[0] != '_')
+modules = sorted(o.stem for o in (root/package).glob('*.py') if '# %% ../nbs/' in o.read_text())
 pages = [*notebooks, *sorted(o.stem for o in (root/'nbs').glob('*.md')), 'api/index', *(f'api/{o}' for o in modules)]
 each_page, each_module, each_notebook = (pytest.mark.parametrize('name', o) for o in (pages, modules, notebooks))
 desktop = dict(color_scheme='light', viewport=dict(width=1280, height=900))
