@@ -8,7 +8,7 @@ from .target import *
 from .data import *
 from .unet import *
 from .learner import *
+from .distillation import *
 from .metrics import *
 from .io import *
 from .cli import *
-from .explorer import *

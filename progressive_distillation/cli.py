@@ -25,10 +25,11 @@ from fastcore.script import anno_parser, call_parse, is_cli, CliError
 from .data import digits_dls, fashion_mnist_dls, image_dls, image_grid, _floats
 from .denoiser import Denoiser
 from .io import save_denoiser, load_denoiser
-from .learner import diffusion_learner, halvings, make_noise
+from .distillation import halvings
+from .learner import diffusion_learner
 from .metrics import FeatureNet, fit_judge, fid, fid_of_halves, kid, confidence, precision_recall, nearest_images
 from .prediction import get_prediction
-from .sampling import ddim_sample
+from .sampling import ddim_sample, make_noise
 from .core import check_whole
 from .schedule import CosineNoiseSchedule
 from .unet import UNet, PatchNet

@@ -15,26 +15,23 @@ from .schedule import NoiseSchedule
 def _clipped(f, lo, hi, t): return f(t).clamp(lo, hi)
 def _plus(f, c, t): return f(t) + c
 def _times(f, c, t): return f(t) * c
-def _snr(alpha_bar, t):
-    signal = alpha_bar(t)
-    return signal / (1 - signal)
+def _constant(t): return t * 0 + 1
+def _snr(alpha_bar, t): return alpha_bar(t) / (1 - alpha_bar(t))
 
 # %% ../nbs/06_weights.ipynb #3bf04ef5
 class Weight:
-    "A loss weight `w(t)` on the squared error of x̂, which can be clipped; `w + c` and `w * c` with a number are weights too"
+    "A loss weight `w(t)` on the squared error of x̂; `w + c` and `w * c` with a number are weights too."
     def __init__(self,
         f:Callable, # `t -> tensor of t's shape`
     ): self.f = f
-    def __call__(self,
-        t:Tensor, # times in [0, 1], any shape
-    )->Tensor: # weights, >= 0, `t`'s shape
-        "The weight at `t`"
+    def __call__(self, t:Tensor)->Tensor: # >= 0, `t`'s shape
+        "The weight at times `t` in [0, 1]."
         return self.f(t)
     def clip(self,
         min:float|None=None, # no weight below this
         max:float|None=None, # no weight above this
     )->'Weight': # the same function of t, between the two
-        "The weight kept between `min` and `max`, as in numpy"
+        "The weight kept between `min` and `max`, as in numpy."
         return Weight(partial(_clipped, self.f, min, max))
     def __add__(self, c): return Weight(partial(_plus, self.f, c))
     def __mul__(self, c): return Weight(partial(_times, self.f, c))
@@ -43,25 +40,25 @@ class Weight:
 # %% ../nbs/06_weights.ipynb #2beff88b
 def continuous_weights(
     alpha_bar:Callable, # `t -> alpha²`, a schedule's `alpha_bar` method or any function
-)->Weight: # SNR(t) = alpha²/(1 - alpha²)
-    "The weight that makes the loss on x̂ the loss on the noise: SNR(t). Exact near t = 0 for a schedule's own `alpha_bar`"
+)->Weight: # SNR(t) = alpha²/(1 - alpha²); exact near t = 0 for a schedule's own `alpha_bar`
+    "The weight that makes the loss on x̂ the loss on the noise, SNR(t) (eq. 1)."
     schedule = getattr(alpha_bar, '__self__', None)
-    if isinstance(schedule, NoiseSchedule) and alpha_bar.__name__ == 'alpha_bar': return Weight(schedule.snr)
-    return Weight(partial(_snr, alpha_bar))
+    own = isinstance(schedule, NoiseSchedule) and alpha_bar.__name__ == 'alpha_bar'
+    return Weight(schedule.snr if own else partial(_snr, alpha_bar))
 
 # %% ../nbs/06_weights.ipynb #4ad56e68
-def _constant(t): return t * 0 + 1
-
 weight_names = 'truncated_snr', 'snr', 'snr+1', 'constant' # what `get_weight` knows
 
 def get_weight(
-    weight:str|Callable|None, # one of `weight_names`, None for truncated SNR, or any function from times to weights of their shape, which is handed back
+    weight:str|Callable|None, # one of `weight_names`, None for truncated SNR, or a function of times, which is handed back
     schedule:NoiseSchedule, # whose signal-to-noise ratio is meant
 )->Callable: # `t -> w(t)`, >= 0, `t`'s shape
-    "The weight called `weight`; raises `ValueError` with the allowed names if there is none (Salimans & Ho, section 4)"
-    if weight is None: weight = 'truncated_snr'
+    """The weight called `weight` (Salimans & Ho, section 4).
+
+    Raises `ValueError` with the allowed names if there is none."""
     if callable(weight): return weight
+    if weight is None: weight = 'truncated_snr'
+    if weight not in weight_names:
+        raise ValueError(f"unknown weight {weight!r}: use one of {', '.join(weight_names)}, or a function of t")
     snr = continuous_weights(schedule.alpha_bar)
-    known = dict(zip(weight_names, (snr.clip(min=1), snr, snr + 1, Weight(_constant))))
-    if weight not in known: raise ValueError(f"unknown weight {weight!r}: use one of {', '.join(weight_names)}, or a function of t")
-    return known[weight]
+    return dict(zip(weight_names, (snr.clip(min=1), snr, snr + 1, Weight(_constant))))[weight]
