@@ -1,11 +1,10 @@
 "Writes what the page 'Sample in your browser' needs: networks as ONNX, numbers of each walk, images to compare with"
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 import torch
 from fastcore.script import call_parse
 from progressive_distillation.all import ddim_sample, export_onnx, load_denoiser, make_noise
-from progressive_distillation.cli import _read_run
-from progressive_distillation.sampling import _walk
+from progressive_distillation.sampling import Walk
 
 offered = 256, 64, 32, 16, 8, 4, 2, 1
 
@@ -16,12 +15,13 @@ def main(
     out:str, # folder to write into
 ):
     "Write teacher.onnx, student-04.onnx, student-01.onnx and live.json"
-    run, out, shape = Path(run), Path(out), _read_run(run)['shape']
+    run, out = Path(run), Path(out)
+    shape = loads((run/'run.json').read_text())['shape']
     networks = {name: load_denoiser(run/name) for name in ('teacher', 'student-04', 'student-01')}
     walks = {}
     for n in offered:
-        t, _, _, c_x, c_z = _walk(networks['teacher'].schedule, n)
-        walks[n] = torch.stack([t, c_x, c_z], 1).tolist()
+        walk = Walk.along(networks['teacher'].schedule, torch.linspace(1, 0, n + 1, dtype=torch.float64))
+        walks[n] = torch.stack([walk.t, walk.c_x, walk.c_z], 1).tolist()
     for name, denoiser in networks.items():
         (out/f'{name}.onnx').unlink(missing_ok=True)
         export_onnx(denoiser, out/f'{name}.onnx', shape)
