@@ -5,6 +5,7 @@
   // ---- Code: a long line goes on below its own indent; what was printed in columns stays in them
   const hang = line => {
     const text = line.replace(/<[^>]*>/g, '').replace(/&\w+;/g, '&'), indent = Math.min(text.search(/\S|$/) + 4, 20);
+    if (/\S{30}/.test(text)) line = line.replace(/\((?!\))/g, '(<wbr>'); // where a long word may break
     return text.length < 41 ? line : `<span class="line" style="--hang: ${indent}ch">${line}</span>`;
   };
   for (const code of $$('pre > code')) {

@@ -23,7 +23,7 @@ def plain(text):
     accent = r'(\\(?:hat|tilde|bar|widehat))(?![a-z])\s*\{?\s*(\\[a-z]+|\w)\}?'
     text = re.sub(accent, lambda found: letters.get(found[2], found[2]) + marks[found[1]], text)
     text = re.sub(r'\\[A-Za-z]+', lambda found: letters.get(found[0], ''), text)
-    text = re.sub(r'\\[,;:! ()\[\]]', ' ', text)
+    text = re.sub(r'\\[,;:! ]', ' ', re.sub(r'\\[()\[\]]', '', text))
     text = re.sub(r'(?<!\w)(\w[\u0302-\u0304]?)_\{?([0-9a-z]+)\}?(?!\w)', lowered, text)
     return ' '.join(re.sub(r'[${}`]|\*\*', '', text).split())
 
