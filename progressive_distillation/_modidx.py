@@ -255,8 +255,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                 'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner.DiffusionLearner.get_preds': ( 'teacher.html#diffusionlearner.get_preds',
                                                                                                                    'progressive_distillation/learner.py'),
-                                                  'progressive_distillation.learner.DiffusionLearner.show_results': ( 'teacher.html#diffusionlearner.show_results',
-                                                                                                                      'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner.EMACallback': ( 'teacher.html#emacallback',
                                                                                                     'progressive_distillation/learner.py'),
                                                   'progressive_distillation.learner.EMACallback.__init__': ( 'teacher.html#emacallback.__init__',
