@@ -52,8 +52,18 @@ def comment(obj, argument):
     "What the source says of an argument; fastcore reads neither two stars nor the fields of a named tuple."
     if hasattr(obj, '_fields'): return api.class_comments(obj).get(argument.name)
     if argument.kind is not argument.VAR_KEYWORD: return api.safe_docments(obj)[argument.name].docment
-    found = re.search(rf'\*\*{argument.name}\b[^#\n]*# (.*)', getsource(obj))
+    found = re.search(rf'\*\*{argument.name}\b[^#)\n]*# (.*)', getsource(obj))
     return found and found[1]
+
+def explained(obj, argument):
+    "What an argument is, and its type: a class says it once for all its methods, or one of its bases does."
+    cls = getattr(sys.modules[obj.__module__], obj.__qualname__.rpartition('.')[0], None)
+    bases = [o for o in getattr(cls, '__mro__', ()) if o.__module__.startswith(package)]
+    for o in [obj, *(method for base in bases for method in methods(base))]:
+        found = signature(o).parameters.get(argument.name)
+        said = found and comment(o, found)
+        if said: return said, argument.annotation if argument.annotation is not argument.empty else found.annotation
+    return '', argument.annotation
 
 def arguments(obj):
     "The call of a function or class, without its name, and a table of what it takes and returns"
@@ -63,9 +73,10 @@ def arguments(obj):
         stars = {o.VAR_POSITIONAL: '*', o.VAR_KEYWORD: '**'}.get(o.kind, '')
         default = '' if o.default is o.empty else api.default_text(o.default)
         call.append(stars + o.name + f'={default}'*bool(default))
-        anno = '' if o.annotation is o.empty else api.type_text(o.annotation, module)
+        said, anno = explained(obj, o)
+        anno = '' if anno is o.empty else api.type_text(anno, module)
         needed = '' if stars else 'required'
-        rows.append([f'`{stars}{o.name}`', anno, f'`{default}`' if default else needed, comment(obj, o) or ''])
+        rows.append([f'`{stars}{o.name}`', anno, f'`{default}`' if default else needed, said])
     end = None if isclass(obj) else api.safe_docments(obj).get('return')
     if end and end.docment: rows.append(['returns', api.type_text(end.anno, module), '', end.docment])
     return f"({', '.join(call)})", api.table(rows, ['Argument', 'Type', 'Default', 'What it is'])
