@@ -501,8 +501,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                'progressive_distillation/run.py'),
                                               'progressive_distillation.run._find_device': ( 'run.html#_find_device',
                                                                                              'progressive_distillation/run.py'),
-                                              'progressive_distillation.run._floats': ( 'run.html#_floats',
-                                                                                        'progressive_distillation/run.py'),
                                               'progressive_distillation.run._make_learner': ( 'run.html#_make_learner',
                                                                                               'progressive_distillation/run.py'),
                                               'progressive_distillation.run._make_model': ( 'run.html#_make_model',

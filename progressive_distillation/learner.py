@@ -187,9 +187,7 @@ def diffusion_of(learn)->DiffusionCallback:
 
 class DiffusionLearner(Learner):
     "fastai's `Learner`, for a model that draws and does not classify."
-    def _split(self, b):
-        b = (b,) if torch.is_tensor(b) else tuple(b)
-        self.xb, self.yb = b[:1], b[1:]
+    def _split(self, b): self.xb, self.yb = ((b,), ()) if torch.is_tensor(b) else (tuple(b[:1]), tuple(b[1:]))
     def _set_device(self, b): return to_device(b, device_of(self.model))
     def get_preds(self, *args, **kwargs):
         raise NotImplementedError("a diffusion model draws: use learn.sample or learn.show_samples")
@@ -287,10 +285,10 @@ def sample(self:Learner,
     """Images from noise, by DDIM.
 
     Raises `ValueError` for fewer than one image or step."""
-    device = device_of(self.model)
-    noise = make_noise(n, self.image_shape, seed).to(dtype_of(self.model)).to(device)
+    noise = make_noise(n, self.image_shape, seed).to(dtype_of(self.model)).to(device_of(self.model))
     steps = (self.model.steps or 256) if steps is None else steps
-    return ddim_sample(self.model, noise, steps, progress=progress, **to_device(cond or _conditions(self, n), device))
+    cond = to_device(cond or _conditions(self, n), noise.device)
+    return ddim_sample(self.model, noise, steps, progress=progress, **cond)
 
 # %% ../nbs/07_teacher.ipynb #07f276ad
 @patch
