@@ -1,12 +1,10 @@
 "The question that people come with: few steps of a distilled student, or of a better solver? diffusers' solvers drive the teacher of a run, from the run's own noise and before its own judge"
 import json, time
-from pathlib import Path
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler
 from fastcore.script import call_parse
-from fastai.torch_core import default_device
 from progressive_distillation.all import *
-from progressive_distillation.cli import _Judging, _load, _read_run, _write_json
+from progressive_distillation.core import write_atomic
 
 ticks = 1024 # of diffusers' clock; its tick k is our time (k + 1)/ticks, so that powers of two fall on ticks
 
@@ -46,17 +44,17 @@ def main(
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
     "Judge diffusers' solvers beside the teacher and the students of a run: prints a table and writes RUN/solvers.json"
-    run, device = Path(run), torch.device(device or default_device())
-    s = _read_run(run)
-    results, judging, teacher = json.loads((run/'results.json').read_text()), _Judging(run, s, device), _load(run/'teacher', s, device)
+    run = Run(run, device)
+    results, teacher = run.results, run.teacher
     rows = [dict(o, sampler={'teacher': "teacher's DDIM", 'student': 'student'}[o['sampler']], evaluations=o['steps']) for o in results['rows']]
     for name in only.split(',') if only else solvers:
         n = 1
         while (evaluations := solvers[name][2](n)) <= most:
             began = time.perf_counter()
-            images = torch.cat([solve(teacher, o.to(device), make_scheduler(name, teacher.schedule), n).cpu() for o in judging.noise.split(bs)])
+            images = [solve(teacher, o.to(run.device), make_scheduler(name, teacher.schedule), n).cpu() for o in run.noise.split(bs)]
             seconds = time.perf_counter() - began
-            rows.append(dict(sampler=name, steps=n, evaluations=evaluations, **judging.figures(images), seconds=seconds))
+            rows.append(dict(sampler=name, steps=n, evaluations=evaluations, **run.judge.measure(torch.cat(images)), seconds=seconds))
             print(f"{name}, {n} steps, {evaluations} evaluations: FID {rows[-1]['fid']:.3f}, {seconds:.1f} s", flush=True)
             n *= 2
-    _write_json(run/'solvers.json', dict(judge=results['judge'], settings=s, rows=rows))
+    with write_atomic(run.folder/'solvers.json') as draft:
+        draft.write_text(json.dumps(dict(judge=results['judge'], settings=results['settings'], rows=rows), indent=1) + '\n')

@@ -3,8 +3,7 @@ from json import dumps
 from pathlib import Path
 import torch
 from fastcore.script import call_parse
-from progressive_distillation.all import ddim_sample, export_onnx, load_denoiser, make_noise
-from progressive_distillation.cli import _read_run
+from progressive_distillation.all import ddim_sample, export_onnx, load_denoiser, make_noise, Settings
 from progressive_distillation.sampling import _walk
 
 offered = 256, 64, 32, 16, 8, 4, 2, 1
@@ -16,7 +15,7 @@ def main(
     out:str, # folder to write into
 ):
     "Write teacher.onnx, student-04.onnx, student-01.onnx and live.json"
-    run, out, shape = Path(run), Path(out), _read_run(run)['shape']
+    run, out, shape = Path(run), Path(out), Settings.read(run).shape
     networks = {name: load_denoiser(run/name) for name in ('teacher', 'student-04', 'student-01')}
     walks = {n: torch.stack([t, c_x, c_z], 1).tolist() for n in offered for t, _, _, c_x, c_z in [_walk(networks['teacher'].schedule, n)]}
     for name, denoiser in networks.items():

@@ -11,4 +11,7 @@ from .learner import *
 from .distillation import *
 from .metrics import *
 from .io import *
+from .settings import *
+from .report import *
+from .run import *
 from .cli import *

@@ -15,13 +15,13 @@ no_gpu = dict(CUDA_VISIBLE_DEVICES='')
 short = '--epochs 1 --stage-epochs 1 --start 8 --teacher-steps 8 --samples 100'.split() # seconds, not minutes
 
 
-def command(name, *args, **kwargs):
+def command(name, *args, env={}, **kwargs):
     "The arguments of `subprocess` for a console command, which sees no GPU: only without one does a seed give the same bytes"
-    return dict(args=[str(Path(sysconfig.get_path('scripts'))/name), *map(str, args)], env={**os.environ, **no_gpu}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+    return dict(args=[str(Path(sysconfig.get_path('scripts'))/name), *map(str, args)], env={**os.environ, **no_gpu, **env}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
-def shell(name, *args, cwd=None):
+def shell(name, *args, **kwargs):
     "A finished console command: `returncode`, `stdout`, `stderr`"
-    return subprocess.run(**command(name, *args, cwd=cwd), timeout=300)
+    return subprocess.run(**command(name, *args, **kwargs), timeout=300)
 
 def contents(folder):
     "Every file below `folder` and its bytes"

@@ -1,5 +1,5 @@
 "What a person can get wrong: each is a clear error before any work starts, and loses nothing of an earlier run"
-import json, pickle, shutil
+import dataclasses, json, math, pickle, shutil
 import numpy as np
 import pytest, torch
 from PIL import Image
@@ -41,15 +41,23 @@ def test_too_few_images(n, tmp_path):
     with pytest.raises(ValueError, match='images'): pd_distill(str(make_images(tmp_path/'images', n)), out=str(tmp_path/'out'), **tiny)
     assert not (tmp_path/'out').exists()
 
-settings = [(dict(start=48), r'start=32 or 64'), (dict(start=1, end=2), 'start must be end times a power of two'), (dict(end=0), 'end must be a whole number of at least 1'),
-            (dict(pred='z'), 'use one of x, eps, v, x_eps'), (dict(pred='eps'), 'eps'), (dict(weight='snr+2'), 'use one of truncated_snr, snr'), (dict(model='mlp'), 'use one of auto, patchnet, unet'),
-            (dict(model='patchnet', size=17), 'multiple of patch'), (dict(size=0), 'size must be'), (dict(bs=0), 'bs must be'), (dict(epochs=0), 'epochs must be'),
-            (dict(samples=1), 'samples must be'), (dict(teacher_steps=0), 'teacher_steps must be'), (dict(lr=0.), 'lr must be'), (dict(stage_lr=float('nan')), 'stage_lr must be'),
-            (dict(ema=1.), r'\[0, 1\)'), (dict(lookahead=1.1), r'lookahead must lie in \[0, 1\], got 1.1'), (dict(device='abacus'), 'cannot use device'), (dict(conditional=True), 'needs classes'), (dict(resume=True), 'not a run folder')]
+settings = {'start=32 or 64': dict(start=48), 'start must be end times': dict(start=1, end=2), 'end must be': dict(end=0),
+    'unknown pred': dict(pred='z'), 'pred eps': dict(pred='eps'), 'unknown weight': dict(weight='snr+2'), 'unknown model': dict(model='mlp'),
+    'size must be .* least 4': dict(size=3), 'samples must be .* least 2': dict(samples=1), 'unknown clip': dict(clip='no')}
+@pytest.mark.parametrize('words', settings)
+def test_settings(words):
+    with pytest.raises(ValueError, match=words): Settings(**settings[words]).check()
 
-@pytest.mark.parametrize('wrong, message', settings, ids=lambda o: next(iter(o)) if isinstance(o, dict) else '')
-def test_settings_of_the_main_job(wrong, message, tmp_path):
-    with pytest.raises((ValueError, OSError), match=message): pd_distill(**{**tiny, **dict(data=str(make_images(tmp_path/'images')), out=str(tmp_path/'out')), **wrong})
+@pytest.mark.parametrize('name', [o.name for o in dataclasses.fields(Settings) if o.type in (int, float)])
+def test_a_setting_that_is_no_number_in_range(name):
+    for bad in math.nan, math.inf, -1, '8':
+        with pytest.raises(ValueError, match=f'{name} must'): Settings(**{name: bad}).check()
+
+unfit = {'multiple of patch': dict(model='patchnet', size=17), 'needs classes': dict(conditional=True), 'cannot use device': dict(device='abacus'), 'not a run folder': dict(resume=True)}
+@pytest.mark.parametrize('words', unfit)
+def test_settings_that_do_not_fit(words, tmp_path):
+    data, out = str(make_images(tmp_path/'images')), str(tmp_path/'out')
+    with pytest.raises((ValueError, OSError), match=words): pd_distill(**{**tiny, **dict(data=data, out=out), **unfit[words]})
     assert not (tmp_path/'out').exists()
 
 def bare_learner():
@@ -119,11 +127,11 @@ calls = {
     'no width':         (lambda: small_net(width=0), 'width must be'),
     'tiny judge':       (lambda: FeatureNet(1, 2, 10), 'size must be a whole number of at least 4, got 2'),
     'judge epochs':     (lambda: fit_judge(noise.repeat(3, 1, 1, 1), epochs=0), 'epochs must be'),
-    'four to judge by': (lambda: fit_judge(noise), 'a judge needs at least 5 images.*got 4'),
-    'halves':           (lambda: fid_of_halves(noise[:3], FeatureNet(1, 8, 2).body), '4 in all, got 3'),
+    'four to judge by': (lambda: fit_judge(noise), 'a judge needs at least 5 images'),
+    'halves':           (lambda: fid_of_halves(noise[:3], FeatureNet(1, 8, 2).body), 'at least 4 images, got 3'),
     'one halving':      (lambda: fid_of_halves(noise, FeatureNet(1, 8, 2).body, repeats=1), 'repeats must be'),
     'subsets':          (lambda: kid(noise, noise, FeatureNet(1, 8, 2).body, subset_size=1), 'subset_size must be'),
-    'one sample':       (lambda: kid(noise, noise[:1], FeatureNet(1, 8, 2).body), 'at least 2 images in each, got 4 real and 1 samples'),
+    'one sample':       (lambda: kid(noise, noise[:1], FeatureNet(1, 8, 2).body), 'at least 2 images in each set, got 4 real and 1'),
     'sure of NaN':      (lambda: confidence(FeatureNet(1, 8, 2), noise * torch.nan), '4 of 4 sampled images hold NaN'),
     'near to NaN':      (lambda: nearest_images(noise * torch.nan, noise), '4 of 4 sampled images hold NaN'),
     'pair of NaN':      (lambda: pairing_error(denoiser(steps=1), denoiser(), noise * torch.nan, 4), '4 of 4 student images hold NaN'),
@@ -186,35 +194,53 @@ def test_saving_overwrites_nothing(tmp_path):
     with pytest.raises(FileExistsError, match='exists already'): save_denoiser(denoiser(), tmp_path/'saved')
     assert contents(tmp_path) == {f'saved/{k}': v for k, v in before.items()}
 
-mistakes = {'existing run': ('pd_distill --out run', 'exists already'), 'start 48': ('pd_distill --out new --start 48', 'power of two'), 'missing folder': ('pd_distill --data nowhere --out new', 'there is no folder'),
-            'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already'),
-            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'read-only picture': ('pd_sample run --out run/a.psd', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, size'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)'),
-            'default settings': ('pd_distill --out run --resume --start 32 --epochs 1', 'got start 32 (the run has 8):'), 'switch': ('pd_distill --out run --resume --bf16', 'got bf16 True (the run has False):'),
-            'resumed without': ('pd_distill --out older --resume', 'older/run.json lacks bs, lookahead, lr: write in'), 'judged without': ('pd_eval older --again', 'older/run.json lacks bs: write in'), 'drawn without': ('pd_sample older', 'lacks bs')}
-@pytest.mark.parametrize('name', mistakes)
-def test_shell(name, run, tmp_path):
-    "Status 1, one line that says it, and every file as it was"
-    line, message = mistakes[name]
-    for folder in ('run', 'broken', 'torn', 'bare', 'cut', 'older'): shutil.copytree(run, tmp_path/folder)
-    (tmp_path/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
-    (tmp_path/'torn'/'run.json').write_text('{"data": ')
-    (tmp_path/'bare'/'run.json').write_text('{}')
-    (tmp_path/'cut'/'results.json').write_text('{}')
+mistakes = { # name -> what is called in a folder of runs, and words of the error
+    'existing run':      (lambda: pd_distill(out='run'), 'exists already'),
+    'other settings':    (lambda: pd_distill(out='run', resume=True, lr=.5, seed=3), r'lr 0.5 \(the run has 0.002\), seed 3'),
+    'default settings':  (lambda: pd_distill('digits', 'run', start=32, resume=True), r'start 32 \(the run has 8\)'),
+    'none in its place': (lambda: pd_distill(out='averaged', ema=None, resume=True), r'ema None \(the run has 0.9\)'),
+    'no run':            (lambda: pd_eval('nowhere'), 'not a run folder'),
+    'torn settings':     (lambda: pd_eval('torn'), 'run.json is not valid JSON'),
+    'no settings':       (lambda: pd_eval('bare'), 'lacks data, size'),
+    'some settings':     (lambda: pd_distill(out='older', resume=True), 'lacks lookahead, bs, lr: write in'),
+    'damaged results':   (lambda: pd_eval('cut'), 'pd_eval --again'),
+    'other images':      (lambda: Run('grown').finish(), r'shape \[1, 8, 8\], and this run has \[1, 9, 9\]'),
+    'broken student':    (lambda: pd_sample('broken', steps=1), 'damaged'),
+    'no teacher':        (lambda: pd_sample('untaught', steps=8), 'no teacher yet'),
+    'no steps':          (lambda: pd_sample('run', steps=0), 'steps must be'),
+    'no images':         (lambda: pd_sample('run', N=0), 'n must be'),
+    'existing picture':  (lambda: pd_sample('run', out='run/samples.png'), 'exists already'),
+    'no picture':        (lambda: pd_sample('run', out='run/a.xyz'), 'must end in .png'),
+    'read-only picture': (lambda: pd_sample('run', out='run/a.psd'), 'must end in .png'),
+}
+def runs(run, folder):
+    "Copies of a run, whole and damaged"
+    for name in 'run averaged torn bare older cut grown broken untaught'.split(): shutil.copytree(run, folder/name)
     kept = json.loads((run/'run.json').read_text())
-    for key in ('lookahead', 'bs', 'lr', 'bf16'): del kept[key] # a run need not have the last
-    (tmp_path/'older'/'run.json').write_text(json.dumps(kept))
-    before = contents(tmp_path)
-    done = shell(*line.split(), cwd=tmp_path)
-    assert done.returncode == 1 and message in done.stderr and 'Traceback' not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1 and contents(tmp_path) == before
+    (folder/'averaged'/'run.json').write_text(json.dumps(dict(kept, ema=0.9)))
+    (folder/'grown'/'run.json').write_text(json.dumps(dict(kept, shape=[1, 9, 9])))
+    (folder/'older'/'run.json').write_text(json.dumps({k: v for k, v in kept.items() if k not in ('lookahead', 'bs', 'lr', 'bf16')})) # it need not have the last
+    (folder/'torn'/'run.json').write_text('{"data": ')
+    (folder/'bare'/'run.json').write_text('{}')
+    (folder/'cut'/'results.json').write_text('{}')
+    (folder/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
+    shutil.rmtree(folder/'untaught'/'teacher')
+    return contents(folder)
 
-def test_arguments_for_a_run(run):
-    before = contents(run)
-    for call, message in ((lambda: pd_sample(str(run), steps=0), 'steps must be'), (lambda: pd_sample(str(run), N=0), 'at least 1'), (lambda: pd_distill(out=str(run)), 'exists already'),
-                          (lambda: pd_sample('nowhere'), 'not a run folder'), (lambda: pd_eval('nowhere'), 'not a run folder'),
-                          (lambda: pd_distill('digits', str(run), start=32, resume=True), r'got start 32 \(the run has 8\):'), (lambda: pd_distill(out=str(run), ema=.9, clip=False, resume=True), r'got clip False \(the run has True\), ema 0.9 \(the run has None\)')):
-        with pytest.raises((ValueError, OSError), match=message): call()
-    assert contents(run) == before
+def test_mistakes_with_a_run(run, tmp_path, monkeypatch):
+    "Each is named, and every file stays as it was"
+    before = runs(run, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for call, words in mistakes.values():
+        with pytest.raises((ValueError, OSError), match=words): call()
+    assert contents(tmp_path) == before
+
+@pytest.mark.parametrize('line, words', [('pd_distill --out run', 'exists already'), ('pd_distill --out run --resume --bf16', 'bf16 True (the run has False)'), ('pd_sample broken', 'damaged')])
+def test_a_mistake_at_the_shell(line, words, run, tmp_path):
+    "Status 1 and one line"
+    before = runs(run, tmp_path)
+    done = shell(*line.split(), cwd=tmp_path)
+    assert done.returncode == 1 and words in done.stderr and len(done.stderr.strip().splitlines()) == 1 and contents(tmp_path) == before
 
 def test_loss_that_is_no_number_keeps_the_last_good_weights(tmp_path):
     done = shell('pd_distill', *short, '--stage-lr', '1e30', '--out', tmp_path/'out')
