@@ -14,15 +14,16 @@ schedules = {'cosine': {}, 'to alpha 0.1': dict(logsnr_min=ending), 'log-SNR ±2
 base = dict(pred='x', weight='constant', stage_weight='constant', schedule='cosine', clip=True, epochs=100,
     stage_epochs=20, ema=None, lookahead=0., ladder='halving', refine=1)
 
+shorter, longer = dict(epochs=50, stage_epochs=8), dict(epochs=150, stage_epochs=80, refine=4)
+
 def every_pair():
     "Every prediction with every weight, for teacher and stages alike; the talk's clip is truncated_snr."
     for pred in 'x', 'v', 'x_eps', 'eps':
         # noise cannot be distilled from alpha = 0, nor through a clamp
         noise = dict(schedule='log-SNR ±20', clip=False) if pred == 'eps' else {}
         for weight in weight_names:
-            yield f'{pred}, {weight}', dict(pred=pred, weight=weight, stage_weight=weight, epochs=50, stage_epochs=8, **noise)
+            yield f'{pred}, {weight}', dict(pred=pred, weight=weight, stage_weight=weight, **shorter, **noise)
 
-longer = dict(epochs=150, stage_epochs=80, refine=4)
 groups = { # name of a group -> name of a variant -> what differs from `base`
     'prediction and weight': dict(every_pair()),
     'lookahead': {f'{share:.0%}': dict(lookahead=share) for share in (0., .25, .5, 1.)},

@@ -45,7 +45,8 @@ def data_and_network(name, device):
 def row(what, network, times, bound=None, calls=1):
     "What the file holds of a comparison; `times` are of so many calls."
     one, other, ratio = times
-    return dict(what=what, network=network, ms=1e3 * one / calls, ms_beside=1e3 * other / calls, ratio=ratio, bound=bound)
+    ms, ms_beside = 1e3 * one / calls, 1e3 * other / calls
+    return dict(what=what, network=network, ms=ms, ms_beside=ms_beside, ratio=ratio, bound=bound)
 
 def stage_beside(loop, dls, net, steps, rounds):
     "The times of a distillation step and of `loop`'s, each a mean over an epoch, the first one left out."
@@ -149,8 +150,8 @@ def measure_sampling(rounds, steps, device):
     for name, net, shape, n in ((tiny, PatchNet(), (128, 1, 8, 8), steps),
                                 ('PatchNet, 1×8×8, batch 512', PatchNet(), (512, 1, 8, 8), half),
                                 ('UNet, 3×32×32, batch 8', UNet(3), (8, 3, 32, 32), half)):
-        net, noise = awake(net).to(device), torch.randn(shape, device=device)
-        denoiser, times = Denoiser(net).eval(), [torch.full((len(noise),), i / n, device=device) for i in range(n, 0, -1)]
+        denoiser, noise = Denoiser(awake(net).to(device)).eval(), torch.randn(shape, device=device)
+        times = [torch.full((len(noise),), i / n, device=device) for i in range(n, 0, -1)]
         took = side_by_side(lambda: ddim_sample(denoiser, noise, n), lambda: bare_calls(net, noise, times), rounds)
         yield row('sampling: ddim_sample / bare calls', name, took, 1.02, n)
     unet = UNet2DModel(sample_size=32, block_out_channels=(32, 64), layers_per_block=1,
@@ -243,7 +244,9 @@ def again(run, device):
         took = seconds(lambda: pd_distill(**settings, out=f'{folder}/run', device=str(device)))
         rows = loads(Path(folder, 'run', 'results.json').read_text())['rows']
     yield dict(sampler='all of the run', steps=None, seconds=took)
-    for r in rows: yield {k: r[k] for k in ('sampler', 'steps', 'seconds', 'fid')} | dict(ratio=r['fid'] / rows[0]['fid'])
+    for r in rows:
+        shown = {k: r[k] for k in ('sampler', 'steps', 'seconds', 'fid')}
+        yield dict(shown, ratio=r['fid'] / rows[0]['fid'])
 
 def where(device, **settings):
     "The machine, and how it was asked."
@@ -259,7 +262,7 @@ def main(
     steps:int=8, # the student's number of steps, and sampling steps in a measurement, >= 2
     seed:int=0, # draws weights, noise and batches
     out:str='benchmarks/performance.json', # file that the figures are written to
-    only:str='training,switches,sampling,throughput,memory,scaling', # parts; also peaks (of a GPU) and digits (a whole run)
+    only:str='training,switches,sampling,throughput,memory,scaling', # parts; also peaks (a GPU's), digits (a run)
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
     "Print what a step costs beside the same by other means, and write it down; status 1 if a bound is missed."
