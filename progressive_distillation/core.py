@@ -96,7 +96,7 @@ def check_images(
     if not x.is_floating_point(): raise ValueError(f"images must be floats, scaled to {value_range}, got {x.dtype}")
     bad = (~x.flatten(1).isfinite().all(1)).nonzero().flatten().tolist()
     if bad:
-        raise ValueError(f"{count(len(bad), 'image')} of {len(x)} hold NaN or infinite values, number {bad[0]} first: "
+        raise ValueError(f"the images hold NaN or infinite values, {len(bad)} of {len(x)}, number {bad[0]} first: "
             "clean the data before training")
     if value_range is None or not x.numel(): return
     (low, high), least, most = value_range, x.min().item(), x.max().item()

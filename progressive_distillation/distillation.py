@@ -148,9 +148,12 @@ def _begin(learn, stage, teacher):
 
 def _make_callback(method, **options):
     "The callback of a stage, made with those of `options` that it takes, and knowing all of them."
-    known = inspect.signature(method).parameters
-    preset = getattr(method, 'keywords', {})
-    callback = method(**{k: o for k, o in options.items() if k in known and k not in preset})
+    known, preset = inspect.signature(method).parameters, getattr(method, 'keywords', {})
+    kinds = {o.kind for o in known.values()}
+    takes_all = inspect.Parameter.VAR_KEYWORD in kinds
+    named = {k: o for k, o in options.items() if (takes_all or k in known) and k not in preset}
+    as_they_come = inspect.Parameter.VAR_POSITIONAL in kinds and not named
+    callback = method(*options.values()) if as_they_come else method(**named)
     if not isinstance(callback, DiffusionCallback):
         raise ValueError(f"method must make a DiffusionCallback, such as DistillationCallback, got {callback!r:.60}")
     for k, o in options.items(): vars(callback).setdefault(k, o)
