@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 import torch
 from torch import nn, Tensor
-from .core import check_bounds, check_times, check_whole, wide_dtype
+from .core import check_answer, check_bounds, check_choice, check_dtype, check_times, check_whole, wide_dtype
 from .schedule import NoiseSchedule, CosineNoiseSchedule
 from .prediction import Prediction, eps_from_x, get_prediction
 
@@ -35,8 +35,10 @@ class Denoiser(nn.Module):
         value_range:tuple|None=(-1, 1), # lowest and highest value of the data; None where there is none, as in latents
     ):
         super().__init__()
-        _check_settings(schedule, steps, clip, compute_dtype, value_range)
         self.model, self.pred, self.schedule = model, get_prediction(pred), schedule or CosineNoiseSchedule()
+        _check_model(self.model, self.pred)
+        _check_schedule(self.schedule)
+        _check_settings(steps, clip, compute_dtype, value_range)
         self.steps, self.clip, self.compute_dtype = None if steps is None else int(steps), clip, compute_dtype
         self.value_range = None if value_range is None else tuple(value_range)
     def forward(self,
@@ -68,7 +70,8 @@ class Denoiser(nn.Module):
         if t.dtype == torch.float64: t = t.to(wide_dtype(z)) # as short as networks want it
         with torch.autocast(z.device.type, self.compute_dtype) if self.compute_dtype else nullcontext():
             out = self.model(z, t.to(z.device).expand(z.shape[0]).clone(), **cond) # its own, to change as it likes
-        _check_output(out, (z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:]), self.pred)
+        expected = z.shape[0], self.pred.channels(z.shape[1]), *z.shape[2:]
+        check_answer(out, expected, why=f' for pred={self.pred.name!r}')
         return out.to(z.dtype), *levels
     def extra_repr(self):
         shown = dict(schedule=self.schedule, pred=self.pred.name, steps=self.steps, clip=self.clip)
@@ -77,21 +80,26 @@ class Denoiser(nn.Module):
         return ', '.join(f'{k}={v!r}' for k, v in shown.items())
 
 # %% ../nbs/03_denoiser.ipynb #03brun
-def _check_settings(schedule, steps, clip, compute_dtype, value_range):
-    if not isinstance(schedule, NoiseSchedule|None):
+def _check_model(model, pred):
+    if not callable(model): raise ValueError(f"model must be a network, any model(z, t), got {model!r:.60}")
+    inner = model.modules() if isinstance(model, nn.Module) else ()
+    if pred.name != 'x' and any(isinstance(o, Denoiser) for o in inner):
+        raise ValueError("the model is a Denoiser already: pass its network, or pred='x'")
+
+def _check_schedule(schedule):
+    if not isinstance(schedule, NoiseSchedule):
         raise ValueError(f"schedule must be a NoiseSchedule, such as CosineNoiseSchedule(), got {schedule!r:.60}")
+    t = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+    snr = torch.as_tensor(schedule.snr(t))
+    if snr.shape != t.shape or not (snr.diff() <= 0).all():
+        raise ValueError(f"the signal-to-noise ratio of {schedule} must fall with t, got {snr.tolist()} at 0.25, 0.5, 0.75")
+
+def _check_settings(steps, clip, compute_dtype, value_range):
     if steps is not None: check_whole(steps=steps)
-    if compute_dtype is not None and not getattr(compute_dtype, 'is_floating_point', False):
-        raise ValueError(f"compute_dtype must be a floating-point dtype, such as torch.bfloat16, got {compute_dtype!r}")
+    check_choice((True, False), clip=clip)
+    check_dtype(compute_dtype=compute_dtype)
     check_bounds(value_range=value_range)
     if clip and value_range is None: raise ValueError("clip=True needs a value_range to clamp to, got None")
-
-def _check_output(out, expected, pred):
-    if not torch.is_tensor(out):
-        raise ValueError(f"the model must return a tensor, got a {type(out).__name__}: "
-            "wrap it in a function that picks the tensor, such as lambda z, t: model(z, t)[0]")
-    if tuple(out.shape) != expected:
-        raise ValueError(f"the model must answer with shape {expected} for pred={pred.name!r}, got {tuple(out.shape)}")
 
 def schedule_of(
     denoiser:Callable, # a `Denoiser`, or any `denoiser(z, t, **cond) -> x_hat` with a `.schedule`

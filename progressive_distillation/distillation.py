@@ -17,7 +17,7 @@ import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
-from .core import check_positive, check_range, check_whole, count, device_of
+from .core import check_positive, check_range, check_whole, count, device_of, eval_mode
 from .denoiser import Denoiser, schedule_of
 from .learner import DiffusionCallback, diffusion_of, EMACallback
 from .target import distillation_target
@@ -99,8 +99,8 @@ def halvings(
 
     Raises `ValueError` unless `start` is `end` times a power of two."""
     check_whole(start=start, end=end)
-    halves = math.log2(start / end)
-    if halves < 1 or not halves.is_integer():
+    halves, rest = math.log2(start / end), start % end
+    if halves < 1 or rest or not halves.is_integer():
         near = sorted({end * 2**max(1, o) for o in (math.floor(halves), math.ceil(halves))})
         raise ValueError(f"start must be end times a power of two, got {start=} and {end=}: "
             f"try start={' or '.join(map(str, near))}")
@@ -171,6 +171,7 @@ def distill_stage(self:Learner,
     """Train one student to do several of its teacher's steps in one (Algorithm 2).
 
     Raises `ValueError` for a bare network, and for a teacher that cannot be followed in such steps."""
+    if isinstance(stage, Stage) and kwargs: raise ValueError(f"a Stage says all itself: set {', '.join(kwargs)} there")
     stage = stage if isinstance(stage, Stage) else Stage(stage, **kwargs)
     own, opt, diffusion, loss = self.model, self.opt, diffusion_of(self), self.loss_func
     teacher = own if teacher is None else teacher
@@ -181,8 +182,9 @@ def distill_stage(self:Learner,
     trained = [o for o in teacher.parameters() if o.requires_grad] if isinstance(teacher, nn.Module) else []
     self.model, self.opt = self.student, None
     try:
-        _freeze(teacher, device_of(self.student))
-        with self.removed_cbs(diffusion), self.added_cbs([callback] + ([EMACallback(stage.ema)] if stage.ema else [])):
+        added = [callback, EMACallback(stage.ema)] if stage.ema else [callback]
+        with eval_mode(own), eval_mode(teacher), self.removed_cbs(diffusion), self.added_cbs(added):
+            _freeze(teacher, device_of(self.student))
             self.fit_anneal(stage.epochs, stage.lr, label, cbs)
     finally:
         self.student.eval()
@@ -210,7 +212,7 @@ def _named(metrics):
     names = [getattr(o, '__name__', type(o).__name__) for o in L(metrics)]
     taken = {'stage', 'steps', 'updates', 'train_loss', 'valid_loss', 'seconds'}
     if len({*names} - taken) < len(names):
-        raise ValueError(f"metrics need names of their own, not among {', '.join(sorted(taken))}: got {', '.join(names)}")
+        raise ValueError(f"metrics need names of their own, not {', '.join(sorted(taken))}: got {', '.join(names)}")
     if not all(map(callable, L(metrics))): raise ValueError(f"metrics must be functions, got {metrics!r:.60}")
     return dict(zip(names, L(metrics)))
 
@@ -252,12 +254,15 @@ def distill(self:Learner,
     """Progressive distillation: the student of each stage is the teacher of the next.
 
     The learner's own model stays as it is; `learn.records` tells what happened.
+
     Raises `ValueError` for a bare network, steps that do not halve and numbers out of range."""
     stages = _stages(start, end=end, epochs=epochs, extra=extra, lr=lr, refine=refine, lookahead=lookahead,
         ema=ema, weight=weight)
     metrics = _named(metrics)
     if seed is not None: check_whole(0, seed=seed)
     teacher = self.model if teacher is None else teacher
+    for stage in stages: get_weight(stage.weight, schedule_of(teacher))
+    if not callable(after_stage or print): raise ValueError(f"after_stage must be a function, got {after_stage!r:.60}")
     _begin(self, stages[0], teacher)
     self.students, self.records = [], []
     for i, stage in enumerate(stages, 1):

@@ -54,6 +54,7 @@ class DiffusionCallback(Callback):
     """Algorithm 1: turns a batch of images into noisy images, times and a weighted target.
 
     Another algorithm overrides what differs of `sample_t`, `make_target` and `loss`.
+
     Raises `ValueError` for images that are not finite."""
     order, rng = -1, None
     def __init__(self,
@@ -89,6 +90,7 @@ class DiffusionCallback(Callback):
         z = (unsqueeze_like(alpha, x) * x + unsqueeze_like(sigma, x) * eps).to(x.dtype)
         self.learn.xb = z, t, cond
         self.learn.yb = self.make_target(x, z, t, cond), weight.to(wide_dtype(x)).to(x.device)
+    def after_loss(self): self.learn.loss = self.learn.loss.float() # as fastai keeps its records
 
 # %% ../nbs/07_teacher.ipynb #9d22649e
 class StopIfNotFinite(Callback):
@@ -189,7 +191,8 @@ class DiffusionLearner(Learner):
     "fastai's `Learner`, for a model that draws and does not classify."
     def _split(self, b): self.xb, self.yb = ((b,), ()) if torch.is_tensor(b) else (tuple(b[:1]), tuple(b[1:]))
     def _set_device(self, b): return to_device(b, device_of(self.model))
-    def get_preds(self, *args, **kwargs):
+    def get_preds(self, *args, inner=False, **kwargs):
+        if inner: return super().get_preds(*args, inner=inner, **kwargs) # as `summary` does, to look on
         raise NotImplementedError("a diffusion model draws: use learn.sample or learn.show_samples")
     predict = show_results = get_preds
     def export(self, *args, **kwargs):
@@ -231,8 +234,8 @@ def diffusion_learner(
     if diffusion.conditional is True and not (len(batch) > 1 and torch.is_tensor(batch[1])):
         raise ValueError("conditional=True needs labels, a tensor of class numbers behind the images of each batch")
     _check_network(model, batch[0], diffusion.cond(batch))
-    learn = DiffusionLearner(dls, model, loss_func=weighted_mse, opt_func=opt_func, lr=lr, wd=wd, moms=moms,
-        cbs=[diffusion, StopIfNotFinite(grad_clip), *(o for o in L(cbs) if o is not diffusion)], **kwargs)
+    cbs = [diffusion, StopIfNotFinite(grad_clip), *(o for o in L(cbs) if o is not diffusion)]
+    learn = DiffusionLearner(dls, model, weighted_mse, opt_func, lr, wd=wd, moms=moms, cbs=cbs, **kwargs)
     learn.image_shape = tuple(batch[0].shape[1:])
     return learn
 
@@ -241,7 +244,7 @@ def _check_followers(cbs, dls):
     "Refuses callbacks that follow the validation loss where there is none."
     for o in cbs if not len(dls.valid) else ():
         if isinstance(o, ShowGraphCallback) or isinstance(o, TrackerCallback) and o.monitor != 'train_loss':
-            raise ValueError(f"{type(o).__name__} follows the validation, and no images are held out: try valid_pct=0.1")
+            raise ValueError(f"{type(o).__name__} follows the validation, and no images are held out for it")
 
 @patch
 def fit_anneal(self:Learner,

@@ -13,16 +13,14 @@ from .core import check_choice, unsqueeze_like
 
 # %% ../nbs/02_prediction.ipynb #0adcb950
 def x_from_eps(
-    eps:Tensor, # predicted noise, shape (B, …)
-    z:Tensor, # noisy image, same shape
+    eps:Tensor, z:Tensor, # predicted noise, and noisy image, shape (B, …)
     alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `z`
 )->Tensor: # x̂, same shape as `z`
     "The image that is left of `z` without the noise `eps` (eq. 1); not finite where `alpha` is 0."
     return (z - unsqueeze_like(sigma, z) * eps) / unsqueeze_like(alpha, z)
 
 def eps_from_x(
-    x:Tensor, # predicted image, shape (B, …)
-    z:Tensor, # noisy image, same shape
+    x:Tensor, z:Tensor, # predicted image, and noisy image, shape (B, …)
     alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `z`
 )->Tensor: # the noise, same shape as `z`
     "The noise that is left of `z` without the image `x` (eq. 1); not finite where `sigma` is 0."
@@ -36,16 +34,14 @@ def _on_circle(alpha, sigma, z):
     return alpha, sigma, torch.where((power - 1).abs() < 8 * torch.finfo(power.dtype).eps, 1., power)
 
 def v_from_x_eps(
-    x:Tensor, # image, shape (B, …)
-    eps:Tensor, # noise, same shape
+    x:Tensor, eps:Tensor, # image and noise, shape (B, …)
     alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `x`
 )->Tensor: # v, same shape as `x`
     "The velocity along the circle, `v = alpha eps - sigma x` (eq. 2; Salimans & Ho, appendix D)."
     return unsqueeze_like(alpha, x) * eps - unsqueeze_like(sigma, x) * x
 
 def x_from_v(
-    v:Tensor, # predicted velocity, shape (B, …)
-    z:Tensor, # noisy image, same shape
+    v:Tensor, z:Tensor, # predicted velocity, and noisy image, shape (B, …)
     alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `z`
 )->Tensor: # x̂, same shape as `z`
     "The image that the velocity `v` points back to (eq. 3), finite at every t."

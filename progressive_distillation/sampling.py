@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from fastprogress.fastprogress import progress_bar
-from .core import check_times, check_whole, eval_mode, unsqueeze_like, wide_dtype
+from .core import check_answer, check_choice, check_times, check_whole, eval_mode, unsqueeze_like, wide_dtype
 from .denoiser import Denoiser, schedule_of
 from .schedule import NoiseSchedule
 
@@ -63,6 +63,7 @@ class ExactDenoiser:
         if len(images) == 0: raise ValueError("an exact denoiser needs at least one image, got none")
         if not width >= 0: raise ValueError(f"width must be at least 0, got {width}")
         self.images, self.schedule, self.width = images, schedule, width
+        schedule_of(self)
         self._flat = images.flatten(1).double()
         self._norms = self._flat.pow(2).sum(1)
     def __call__(self,
@@ -84,7 +85,7 @@ class ExactDenoiser:
 
 # %% ../nbs/04_sampling.ipynb #bdda8530
 class Walk(Step):
-    "DDIM steps one after the other, along the last axis of each number; iterating over it gives each `Step`."
+    "DDIM steps one after the other, along the last axis; iterating over it gives each `Step`."
     @classmethod
     def along(cls,
         schedule:NoiseSchedule, # gives alpha and sigma
@@ -116,7 +117,9 @@ def predictor_of(
         return lambda z, step, **cond: denoiser(z, step.t, cond, (step.alpha, step.sigma))
     def predict(z, step, **cond):
         t = step.t.to(wide_dtype(z)).to(z.device).expand(z.shape[0]).clone()
-        return denoiser(z, t, **cond)
+        x_hat = denoiser(z, t, **cond)
+        check_answer(x_hat, z.shape, 'a denoiser')
+        return x_hat
     return predict
 
 def _count_steps(denoiser, steps):
@@ -151,6 +154,7 @@ def ddim_sample(
 
     Raises `ValueError` if there are no steps to take, and for a bare network."""
     schedule, steps = schedule_of(denoiser), _count_steps(denoiser, steps)
+    check_choice((True, False), clip=clip)
     walk = Walk.along(schedule, torch.arange(steps, -1, -1, dtype=torch.float64) / steps)
     value_range = getattr(denoiser, 'value_range', (-1, 1)) if clip else None
     predict, z, states = predictor_of(denoiser), noise, [noise]

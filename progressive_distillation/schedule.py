@@ -64,6 +64,8 @@ class CosineNoiseSchedule(_Arc):
         logsnr_min:float|None=None, # log-SNR at t = 1; None is -inf: no signal left. The paper's code uses -20
         logsnr_max:float|None=None, # log-SNR at t = 0; None is +inf: no noise at all. The paper's code uses 20
     ):
+        given = dict(logsnr_min=logsnr_min, logsnr_max=logsnr_max)
+        check_range('[-1000, 1000]', **{k: o for k, o in given.items() if o is not None})
         lo = -math.inf if logsnr_min is None else logsnr_min
         hi = math.inf if logsnr_max is None else logsnr_max
         if not lo < hi:
@@ -79,7 +81,7 @@ class CosineNoiseSchedule(_Arc):
 class BetaSchedule(_Arc):
     """A discrete DDPM-style schedule of T steps (eq. 3): timestep k is t = (k + 1)/T, t = 0 is clean.
 
-    Between timesteps the angle is interpolated. Raises `ValueError` for a product that does not fall."""
+    Raises `ValueError` for a product that does not fall."""
     def __init__(self,
         alphas_cumprod:Tensor|list, # cumulative products of 1 - beta, falling, in [0, 1], shape (T,)
     ):
@@ -107,15 +109,13 @@ class BetaSchedule(_Arc):
         bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
         if not zero_terminal_snr: return cls(bar)
         if len(bar) < 2 or not bar[0] > bar[-1]:
-            raise ValueError("zero_terminal_snr needs products of (1 - beta) of which the first is above the last, "
-                f"got {bar.tolist()!r:.60}")
+            raise ValueError(f"zero_terminal_snr needs products whose first is above their last, got {bar.tolist()!r:.60}")
         alpha = bar.sqrt()
         return cls(((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1]))**2)
     @classmethod
     def linear(cls,
         steps:int=1000, # number of training timesteps T, >= 2
-        beta_start:float=1e-4, # first beta, in [0, 1]
-        beta_end:float=0.02, # last beta, in [0, 1]
+        beta_start:float=1e-4, beta_end:float=0.02, # first and last beta, in [0, 1]
         zero_terminal_snr:bool=False, # rescale by eq. 4, so that alpha(1) is exactly 0
     )->'BetaSchedule': # of T steps
         "DDPM's own betas, evenly spaced (Ho et al. 2020, section 4)."

@@ -16,8 +16,7 @@ from .schedule import NoiseSchedule
 
 # %% ../nbs/05_target.ipynb #012809c4
 def appendix_g_target(
-    z_t2:Tensor, # where the teacher lands, at t'', shape (B, …)
-    z_t:Tensor, # where teacher and student start, at t, same shape
+    z_t2:Tensor, z_t:Tensor, # where the teacher lands, at t'', and where both start, at t, shape (B, …)
     t:Tensor, t2:Tensor, # times of `z_t` and `z_t2`, t2 < t, shape (B,) or one number
     schedule:NoiseSchedule, # gives alpha and sigma
 )->Tensor: # x̃, `z_t`'s shape and dtype; loses digits where t - t'' is small
