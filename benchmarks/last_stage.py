@@ -1,21 +1,40 @@
-"Why is one step the worst? The last stage of a run once more, with more updates or a deeper network, before the run's own judge"
-import copy, json
-from pathlib import Path
+"""Why is one step the worst? The last stage of a run once more, with more updates or a deeper network.
+
+Its student stands before the run's own judge."""
+import copy
+import json
 import torch
 from fastcore.script import call_parse
-from fastai.torch_core import default_device
 from progressive_distillation.all import *
-from progressive_distillation.cli import _Judging, _load, _open_data, _read_run, _sample_all, _student_folder, _write_json
-
+from progressive_distillation.core import check_whole, write_atomic
 
 def deepened(denoiser, times):
-    "The same answers by a network with more blocks: the last layer of a new block is 0, so that it adds nothing before it is trained"
+    "The same predictions by a network with more blocks, whose last layers are 0, so that they add nothing at first."
     if times == 1: return denoiser
-    if not isinstance(denoiser.model, PatchNet): raise SystemExit(f"--depth is for a PatchNet, and this run has a {type(denoiser.model).__name__}")
+    if not isinstance(denoiser.model, PatchNet):
+        raise SystemExit(f"--depth is for a PatchNet, and this run has a {type(denoiser.model).__name__}")
     deep, config = copy.deepcopy(denoiser), denoiser.model.config
     deep.model = PatchNet(**{**config, 'depth': times * config['depth']})
     deep.model.load_state_dict(denoiser.model.state_dict(), strict=False)
     return deep
+
+def last_stage(run, epochs, depth):
+    "The student of one step, trained again, and the row of its figures."
+    s = run.settings
+    torch.manual_seed(s.seed)
+    learn = diffusion_learner(run.data, deepened(run.student(2), depth), weight=s.weight, conditional=s.conditional)
+    stage = Stage(1, 2, epochs, s.stage_lr, lookahead=s.lookahead, ema=s.ema)
+    student, = learn.distill([stage], seed=s.seed)
+    figures = run.judge.measure(sample_batches(student, run.noise, 1, run.labels))
+    parameters, seconds = sum(p.numel() for p in student.parameters()), learn.records[0]['seconds']
+    return dict(epochs=epochs, depth=depth, parameters=parameters, seconds_of_training=seconds, **figures)
+
+def keep(row, file):
+    "Put `row` into the file, in place of one of the same epochs and depth."
+    def key(o): return o['depth'], o['epochs']
+    rows = json.loads(file.read_text()) if file.exists() else []
+    rows = [o for o in rows if key(o) != key(row)] + [row]
+    with write_atomic(file) as draft: draft.write_text(json.dumps(sorted(rows, key=key), indent=1) + '\n')
 
 @call_parse
 def main(
@@ -25,23 +44,18 @@ def main(
     threads:int=1, # of the CPU
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
-    "Prints the FID of such a stage's student beside that of the run's, and adds it to RUN/last_stage.json"
-    for name, value in dict(times=times, depth=depth).items():
-        if value < 1: raise SystemExit(f"--{name} must be at least 1, got {value}")
+    "Print the FID of such a stage's student beside that of the run's, and add it to RUN/last_stage.json."
+    try: check_whole(times=times, depth=depth)
+    except ValueError as e: raise SystemExit(f"--{e}")
     torch.set_num_threads(threads)
-    run, device = Path(run), torch.device(device or default_device())
-    s = _read_run(run)
-    if s['end'] != 1 or s['start'] < 4: raise SystemExit(f"{run} ends at {s['end']} steps of {s['start']}: the last stage that is meant goes from 2 steps to 1")
-    rows = {(r['sampler'], r['steps']): r for r in json.loads((run/'results.json').read_text())['rows']}
-    torch.manual_seed(s['seed'])
-    dls, *_ = _open_data(s['data'], s['size'], s['bs'], device)
-    learn = diffusion_learner(dls, deepened(_load(_student_folder(run, 2), s, device), depth), weight=s['weight'], conditional=s['conditional'])
-    student = learn.distill(2, 1, times * s['stage_epochs'], lr=s['stage_lr'], ema=s['ema'], lookahead=s['lookahead'], seed=s['seed'])[0] # which gives the last stages twice the epochs
-    epochs = 2 * times * s['stage_epochs']
-    judging = _Judging(run, s, device)
-    row = dict(epochs=epochs, depth=depth, parameters=sum(p.numel() for p in student.parameters()), seconds_of_training=learn.records[0]['seconds'],
-        **judging.figures(_sample_all(student, judging.noise, 1, judging.labels, device)))
-    first = rows['teacher', s['teacher_steps']]['fid']
-    for name, r in ((f"{2 * s['stage_epochs']} epochs, the run's", rows['student', 1]), (f'{epochs} epochs, {depth} × the blocks', row)): print(f"{name}: FID {r['fid']:.3f}, {r['fid'] / first:.2f} times the teacher's")
-    there = json.loads(file.read_text()) if (file := run/'last_stage.json').exists() else []
-    _write_json(file, sorted([o for o in there if (o['epochs'], o['depth']) != (epochs, depth)] + [row], key=lambda o: (o['depth'], o['epochs'])))
+    run = Run(run, device)
+    s, rows = run.settings, {(r['sampler'], r['steps']): r for r in run.results['rows']}
+    if s.end != 1 or s.start < 4:
+        raise SystemExit(f"{run.folder} goes from {s.start} steps to {s.end}, and has no stage from 2 steps to 1")
+    usual = 2 * s.stage_epochs # a run gives its last stages twice the epochs
+    row = last_stage(run, times * usual, depth)
+    keep(row, run.folder/'last_stage.json')
+    first = rows['teacher', s.teacher_steps]['fid']
+    shown = {f"{usual} epochs, the run's": rows['student', 1], f"{row['epochs']} epochs, {depth} × the blocks": row}
+    for name, r in shown.items():
+        print(f"{name}: FID {r['fid']:.3f}, {r['fid'] / first:.2f} times the teacher's")

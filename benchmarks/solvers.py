@@ -1,41 +1,54 @@
-"The question that people come with: few steps of a distilled student, or of a better solver? diffusers' solvers drive the teacher of a run, from the run's own noise and before its own judge"
-import json, time
-from pathlib import Path
+"""Few steps of a distilled student, or of a better solver? diffusers' solvers drive the teacher of a run.
+
+They start from the run's own noise, before its own judge."""
+import json
+import time
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, HeunDiscreteScheduler, UniPCMultistepScheduler
 from fastcore.script import call_parse
-from fastai.torch_core import default_device
 from progressive_distillation.all import *
-from progressive_distillation.cli import _Judging, _load, _read_run, _write_json
+from progressive_distillation.core import count, write_atomic
 
 ticks = 1024 # of diffusers' clock; its tick k is our time (k + 1)/ticks, so that powers of two fall on ticks
 
 def betas(schedule):
-    "The schedule as diffusers takes it; its end, where no image is left, is lifted to alpha² = 2^-24, as diffusers does itself"
+    "The schedule as diffusers takes it; alpha² is 2^-24 at its end, where no image is left, as in diffusers itself."
     kept = schedule.alpha(torch.arange(1, ticks + 1, dtype=torch.float64) / ticks).pow(2).clamp(min=2**-24)
     return (1 - kept / torch.cat([torch.ones(1, dtype=torch.float64), kept[:-1]])).numpy()
 
-solvers = { # name -> scheduler and its settings; evaluations of the network for a number of steps
-    'DPM-Solver++(2M)': (DPMSolverMultistepScheduler, dict(prediction_type='sample', final_sigmas_type='zero'), lambda n: n),
-    'UniPC': (UniPCMultistepScheduler, dict(prediction_type='sample', final_sigmas_type='zero'), lambda n: n),
-    'Heun': (HeunDiscreteScheduler, dict(prediction_type='epsilon', use_karras_sigmas=True), lambda n: 2 * n - 1), # the last step has no second half
-    'DDIM of diffusers': (DDIMScheduler, dict(prediction_type='sample', clip_sample=False), lambda n: n), # to see that the clocks agree
+solvers = { # name -> scheduler and its settings
+    'DPM-Solver++(2M)': (DPMSolverMultistepScheduler, dict(prediction_type='sample', final_sigmas_type='zero')),
+    'UniPC': (UniPCMultistepScheduler, dict(prediction_type='sample', final_sigmas_type='zero')),
+    'Heun': (HeunDiscreteScheduler, dict(prediction_type='epsilon', use_karras_sigmas=True)),
+    'DDIM of diffusers': (DDIMScheduler, dict(prediction_type='sample', clip_sample=False)), # do the clocks agree?
 }
 
+def evaluations(name, steps):
+    "How often the network is asked; Heun asks twice a step, but for the last one."
+    return 2 * steps - 1 if name == 'Heun' else steps
+
 def make_scheduler(name, schedule):
-    kind, settings, _ = solvers[name]
+    kind, settings = solvers[name]
     return kind(num_train_timesteps=ticks, trained_betas=betas(schedule), timestep_spacing='trailing', **settings)
 
 @torch.no_grad()
 def solve(denoiser, noise, scheduler, steps):
-    "Images from `noise` in `steps` steps of a diffusers scheduler, which hears the clamped image as our own sampler does"
+    "Images from `noise` in `steps` steps of a diffusers scheduler, which gets the clamped image as our sampler does."
     scheduler.set_timesteps(steps)
     z = noise * scheduler.init_noise_sigma
     for i, tick in enumerate(scheduler.timesteps):
-        said = denoiser(scheduler.scale_model_input(z, tick), (float(tick) + 1) / ticks).clamp(-1, 1)
-        if scheduler.config.prediction_type == 'epsilon': said = (z - said) / scheduler.sigmas[i]
-        z = scheduler.step(said, tick, z).prev_sample
+        predicted = denoiser(scheduler.scale_model_input(z, tick), (float(tick) + 1) / ticks).clamp(-1, 1)
+        if scheduler.config.prediction_type == 'epsilon': predicted = (z - predicted) / scheduler.sigmas[i]
+        z = scheduler.step(predicted, tick, z).prev_sample
     return z
+
+def measure(run, teacher, name, steps, bs):
+    "A row for one solver."
+    began, parts = time.perf_counter(), run.noise.split(bs)
+    images = [solve(teacher, o.to(run.device), make_scheduler(name, teacher.schedule), steps).cpu() for o in parts]
+    seconds = time.perf_counter() - began
+    figures = run.judge.measure(torch.cat(images))
+    return dict(sampler=name, steps=steps, evaluations=evaluations(name, steps), **figures, seconds=seconds)
 
 @call_parse
 def main(
@@ -45,18 +58,17 @@ def main(
     only:str=None, # solvers to run, with commas (default: all)
     device:str=None, # cpu, cuda, … (default: the best there is)
 ):
-    "Judge diffusers' solvers beside the teacher and the students of a run: prints a table and writes RUN/solvers.json"
-    run, device = Path(run), torch.device(device or default_device())
-    s = _read_run(run)
-    results, judging, teacher = json.loads((run/'results.json').read_text()), _Judging(run, s, device), _load(run/'teacher', s, device)
-    rows = [dict(o, sampler={'teacher': "teacher's DDIM", 'student': 'student'}[o['sampler']], evaluations=o['steps']) for o in results['rows']]
+    "Judge diffusers' solvers beside the teacher and the students of a run: prints FIDs and writes RUN/solvers.json."
+    run = Run(run, device)
+    results, teacher, names = run.results, run.teacher, dict(teacher="teacher's DDIM", student='student')
+    rows = [dict(o, sampler=names[o['sampler']], evaluations=o['steps']) for o in results['rows']]
     for name in only.split(',') if only else solvers:
         n = 1
-        while (evaluations := solvers[name][2](n)) <= most:
-            began = time.perf_counter()
-            images = torch.cat([solve(teacher, o.to(device), make_scheduler(name, teacher.schedule), n).cpu() for o in judging.noise.split(bs)])
-            seconds = time.perf_counter() - began
-            rows.append(dict(sampler=name, steps=n, evaluations=evaluations, **judging.figures(images), seconds=seconds))
-            print(f"{name}, {n} steps, {evaluations} evaluations: FID {rows[-1]['fid']:.3f}, {seconds:.1f} s", flush=True)
+        while evaluations(name, n) <= most:
+            rows.append(o := measure(run, teacher, name, n, bs))
+            cost = f"{count(n, 'step')}, {count(o['evaluations'], 'evaluation')}"
+            print(f"{name}, {cost}: FID {o['fid']:.3f}, {o['seconds']:.1f} s", flush=True)
             n *= 2
-    _write_json(run/'solvers.json', dict(judge=results['judge'], settings=s, rows=rows))
+    with write_atomic(run.folder/'solvers.json') as draft:
+        solved = dict(judge=results['judge'], settings=results['settings'], rows=rows)
+        draft.write_text(json.dumps(solved, indent=1) + '\n')

@@ -95,8 +95,9 @@ def check_images(
     if x.ndim < 2: raise ValueError(f"images must have shape (B, C, H, W), or (B, …), got {tuple(x.shape)}")
     if not x.is_floating_point(): raise ValueError(f"images must be floats, scaled to {value_range}, got {x.dtype}")
     bad = (~x.flatten(1).isfinite().all(1)).nonzero().flatten().tolist()
-    if bad: raise ValueError(f"{count(len(bad), 'image')} of {len(x)} hold NaN or infinite values, number {bad[0]} first: "
-        "clean the data before training")
+    if bad:
+        raise ValueError(f"{count(len(bad), 'image')} of {len(x)} hold NaN or infinite values, number {bad[0]} first: "
+            "clean the data before training")
     if value_range is None or not x.numel(): return
     (low, high), least, most = value_range, x.min().item(), x.max().item()
     slack = (high - low) / 4

@@ -207,7 +207,8 @@ def _named(metrics):
     names = [getattr(o, '__name__', type(o).__name__) for o in L(metrics)]
     taken = {'stage', 'steps', 'updates', 'train_loss', 'valid_loss', 'seconds'}
     if len({*names} - taken) < len(names):
-        raise ValueError(f"metrics need names of their own, other than {', '.join(sorted(taken))}, got {', '.join(names)}")
+        raise ValueError(f"metrics need names of their own, not among {', '.join(sorted(taken))}: got {', '.join(names)}")
+    if not all(map(callable, L(metrics))): raise ValueError(f"metrics must be functions, got {metrics!r:.60}")
     return dict(zip(names, L(metrics)))
 
 def _stages(start, **options):

@@ -168,10 +168,10 @@ def fused_adamw(
 @torch.no_grad()
 def _check_network(denoiser, x, cond):
     "One batch through the network, so that what does not fit is said before training."
-    if not isinstance(cond, dict): raise ValueError(f"conditional must give a dict of keyword arguments, got {cond!r:.60}")
+    if not isinstance(cond, dict): raise ValueError(f"conditional must give a dict of arguments, got {cond!r:.60}")
     taken = {*signature(ddim_sample).parameters, *signature(distillation_target).parameters} & {*cond}
     if taken: raise ValueError(f"sampler and target have arguments of these names: rename {', '.join(taken)}")
-    if any(o.is_meta for o in denoiser.parameters()): raise ValueError("the network is on the meta device, without weights")
+    if any(o.is_meta for o in denoiser.parameters()): raise ValueError("the network is on the meta device")
     if not any(o.requires_grad for o in denoiser.parameters()): raise ValueError("the network has no weights to train")
     x = x.as_subclass(Tensor).to(dtype_of(denoiser))
     with eval_mode(denoiser.to(x.device)):
@@ -187,15 +187,11 @@ def diffusion_of(learn)->DiffusionCallback:
 
 class DiffusionLearner(Learner):
     "fastai's `Learner`, for a model that draws and does not classify."
-    def _split(self, b):
-        b = (b,) if torch.is_tensor(b) else tuple(b)
-        self.xb, self.yb = b[:1], b[1:]
+    def _split(self, b): self.xb, self.yb = ((b,), ()) if torch.is_tensor(b) else (tuple(b[:1]), tuple(b[1:]))
     def _set_device(self, b): return to_device(b, device_of(self.model))
     def get_preds(self, *args, **kwargs):
-        raise NotImplementedError("a diffusion model draws: use learn.sample(n, steps), or learn.model(z, t) for its x̂")
-    predict = get_preds
-    def show_results(self, *args, **kwargs):
-        raise NotImplementedError("a diffusion model draws: use learn.show_samples(n, steps)")
+        raise NotImplementedError("a diffusion model draws: use learn.sample or learn.show_samples")
+    predict = show_results = get_preds
     def export(self, *args, **kwargs):
         raise NotImplementedError("a pickle runs code when it is opened: use save_denoiser(learn.model, folder)")
 
@@ -226,7 +222,7 @@ def diffusion_learner(
         raise ValueError("a Denoiser brings its own schedule, pred, clip and value_range: "
             "pass them to it, not to diffusion_learner")
     own = [o for o in L(cbs) if isinstance(o, DiffusionCallback)]
-    if own and (weight is not None or conditional): raise ValueError("pass weight and conditional to your DiffusionCallback")
+    if own and (weight is not None or conditional): raise ValueError("give weight and conditional to your callback")
     diffusion = own[0] if own else DiffusionCallback(weight, conditional)
     get_weight(diffusion.weight, model.schedule)
     check_positive(lr=lr)
@@ -243,11 +239,9 @@ def diffusion_learner(
 # %% ../nbs/07_teacher.ipynb #e6dc3b90
 def _check_followers(cbs, dls):
     "Refuses callbacks that follow the validation loss where there is none."
-    for o in cbs:
-        follows = isinstance(o, ShowGraphCallback) or isinstance(o, TrackerCallback) and o.monitor != 'train_loss'
-        if follows and not len(dls.valid):
-            raise ValueError(f"{type(o).__name__} follows the validation, and no images are held out for it: "
-                "make the loaders with some, such as valid_pct=0.1")
+    for o in cbs if not len(dls.valid) else ():
+        if isinstance(o, ShowGraphCallback) or isinstance(o, TrackerCallback) and o.monitor != 'train_loss':
+            raise ValueError(f"{type(o).__name__} follows the validation, and no images are held out: try valid_pct=0.1")
 
 @patch
 def fit_anneal(self:Learner,
@@ -291,17 +285,15 @@ def sample(self:Learner,
     """Images from noise, by DDIM.
 
     Raises `ValueError` for fewer than one image or step."""
-    device = device_of(self.model)
-    noise = make_noise(n, self.image_shape, seed).to(dtype_of(self.model)).to(device)
+    noise = make_noise(n, self.image_shape, seed).to(dtype_of(self.model)).to(device_of(self.model))
     steps = (self.model.steps or 256) if steps is None else steps
-    return ddim_sample(self.model, noise, steps, progress=progress, **to_device(cond or _conditions(self, n), device))
+    cond = to_device(cond or _conditions(self, n), noise.device)
+    return ddim_sample(self.model, noise, steps, progress=progress, **cond)
 
 # %% ../nbs/07_teacher.ipynb #07f276ad
 @patch
 def show_samples(self:Learner,
-    n:int=16, # how many images, >= 1
-    steps:int|None=None, # sampling steps, >= 1; as `sample`
-    seed:int|None=None, # the same seed starts from the same noise
+    n:int=16, steps:int|None=None, seed:int|None=None, # as for `sample`
     **kwargs, # for `show_grid`: `ncols`, `title`, `figsize`
 ): # matplotlib's axes, with the picture
     "Draw images from noise; errors as `sample`."

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from .core import check_range, check_times, check_whole, eval_mode, unsqueeze_like, wide_dtype
-from .denoiser import as_denoiser, schedule_of
-from .sampling import ddim_coefficients, Walk
+from .denoiser import schedule_of
+from .sampling import ddim_coefficients, predictor_of, Walk
 from .schedule import NoiseSchedule
 
 # %% ../nbs/05_target.ipynb #012809c4
@@ -72,10 +72,10 @@ def distillation_target(
     walk = Walk.between(schedule_of(teacher), *_student_step(t, steps), teacher_steps)
     shares = (1 - lookahead) * sqrt_snr_shares(walk)
     shares[..., -1] += lookahead
-    predict, x_tilde, dtype = as_denoiser(teacher), 0., z.dtype
+    predict, x_tilde, dtype = predictor_of(teacher), 0., z.dtype
     with eval_mode(teacher), torch.autocast(z.device.type, enabled=False):
         for step, share in zip(walk, shares.unbind(-1)):
-            x_hat = predict(z, step.t, **cond)
+            x_hat = predict(z, step, **cond)
             x_tilde = x_tilde + unsqueeze_like(share, z) * x_hat
             z = step(x_hat, z)
     return x_tilde.to(dtype)

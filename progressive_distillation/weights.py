@@ -24,8 +24,10 @@ class Weight:
     def __init__(self,
         f:Callable, # `t -> tensor of t's shape`
     ): self.f = f
-    def __call__(self, t:Tensor)->Tensor: # >= 0, `t`'s shape
-        "The weight at times `t` in [0, 1]."
+    def __call__(self,
+        t:Tensor, # times in [0, 1], any shape
+    )->Tensor: # >= 0, `t`'s shape
+        "The weight at `t`."
         return self.f(t)
     def clip(self,
         min:float|None=None, # no weight below this

@@ -1,11 +1,12 @@
 "What a person can get wrong: each is a clear error before any work starts, and loses nothing of an earlier run"
-import json, pickle, shutil
+import dataclasses, json, math, pickle, shutil
 import numpy as np
 import pytest, torch
 from PIL import Image
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from progressive_distillation.all import *
+from progressive_distillation.explorer import Explorer
 from conftest import contents, same, shell, short, small_learner, small_net, weights
 
 tiny = dict(epochs=1, stage_epochs=1, start=2, teacher_steps=2, size=16)
@@ -19,21 +20,24 @@ def make_images(folder, n=6, mode='L'):
 
 def missing(folder): pass
 def empty(folder): folder.mkdir()
-def only_text(folder): folder.mkdir(); (folder/'notes.txt').write_text('no image')
+def only_text(folder):
+    folder.mkdir()
+    (folder/'notes.txt').write_text('no image')
 def a_file(folder): folder.write_text('not a folder')
 def corrupt(folder): (make_images(folder)/'broken.png').write_bytes(b'\x89PNG and then nothing')
 def cut_off(folder):
     Image.effect_noise((64, 64), 50).save(make_images(folder)/'broken.jpg')
     (folder/'broken.jpg').write_bytes((folder/'broken.jpg').read_bytes()[:600])
 def nan(folder): Image.fromarray(np.full((8, 8), np.nan, dtype=np.float32)).save(make_images(folder)/'broken.tif')
-folders = [(missing, 'there is no folder'), (empty, 'holds no image'), (only_text, 'holds no image'), (a_file, 'is a file'),
-           (corrupt, r'1 of 7 images.*\n.*broken\.png'), (cut_off, r'1 of 7 images.*\n.*broken\.jpg'), (nan, r'1 of 7 images.*\n.*broken\.tif: holds NaN')]
+folders = [(missing, 'there is no folder'), (empty, 'holds no image'), (only_text, 'holds no image'),
+           (a_file, 'is a file'), (corrupt, r'1 of 7 images.*\n.*broken\.png'),
+           (cut_off, r'1 of 7 images.*\n.*broken\.jpg'), (nan, r'1 of 7 images.*\n.*broken\.tif: holds NaN')]
 
 @pytest.mark.parametrize('make, message', folders, ids=lambda o: getattr(o, '__name__', ''))
 def test_folder(make, message, tmp_path):
     make(tmp_path/'images')
-    for call in (lambda: load_images(tmp_path/'images', 16), lambda: image_dls(tmp_path/'images', 16), lambda: pd_distill(str(tmp_path/'images'), out=str(tmp_path/'out'), **tiny)):
-        with pytest.raises((ValueError, OSError), match=message): call()
+    for call in load_images, image_dls, lambda data, size: pd_distill(data, out=str(tmp_path/'out'), **tiny):
+        with pytest.raises((ValueError, OSError), match=message): call(str(tmp_path/'images'), 16)
     assert not (tmp_path/'out').exists()
 
 @pytest.mark.parametrize('n', [1, 2])
@@ -41,15 +45,23 @@ def test_too_few_images(n, tmp_path):
     with pytest.raises(ValueError, match='images'): pd_distill(str(make_images(tmp_path/'images', n)), out=str(tmp_path/'out'), **tiny)
     assert not (tmp_path/'out').exists()
 
-settings = [(dict(start=48), r'start=32 or 64'), (dict(start=1, end=2), 'start must be end times a power of two'), (dict(end=0), 'end must be a whole number of at least 1'),
-            (dict(pred='z'), 'use one of x, eps, v, x_eps'), (dict(pred='eps'), 'eps'), (dict(weight='snr+2'), 'use one of truncated_snr, snr'), (dict(model='mlp'), 'use one of auto, patchnet, unet'),
-            (dict(model='patchnet', size=17), 'multiple of patch'), (dict(size=0), 'size must be'), (dict(bs=0), 'bs must be'), (dict(epochs=0), 'epochs must be'),
-            (dict(samples=1), 'samples must be'), (dict(teacher_steps=0), 'teacher_steps must be'), (dict(lr=0.), 'lr must be'), (dict(stage_lr=float('nan')), 'stage_lr must be'),
-            (dict(ema=1.), r'\[0, 1\)'), (dict(lookahead=1.1), r'lookahead must lie in \[0, 1\], got 1.1'), (dict(device='abacus'), 'cannot use device'), (dict(conditional=True), 'needs classes'), (dict(resume=True), 'not a run folder')]
+settings = {'start=32 or 64': dict(start=48), 'start must be end times': dict(start=1, end=2), 'end must be': dict(end=0),
+    'unknown pred': dict(pred='z'), 'pred eps': dict(pred='eps'), 'unknown weight': dict(weight='snr+2'), 'unknown model': dict(model='mlp'),
+    'size must be .* least 4': dict(size=3), 'samples must be .* least 2': dict(samples=1), 'unknown clip': dict(clip='no')}
+@pytest.mark.parametrize('words', settings)
+def test_settings(words):
+    with pytest.raises(ValueError, match=words): Settings(**settings[words]).check()
 
-@pytest.mark.parametrize('wrong, message', settings, ids=lambda o: next(iter(o)) if isinstance(o, dict) else '')
-def test_settings_of_the_main_job(wrong, message, tmp_path):
-    with pytest.raises((ValueError, OSError), match=message): pd_distill(**{**tiny, **dict(data=str(make_images(tmp_path/'images')), out=str(tmp_path/'out')), **wrong})
+@pytest.mark.parametrize('name', [o.name for o in dataclasses.fields(Settings) if o.type in (int, float)])
+def test_a_setting_that_is_no_number_in_range(name):
+    for bad in math.nan, math.inf, -1, '8':
+        with pytest.raises(ValueError, match=f'{name} must'): Settings(**{name: bad}).check()
+
+unfit = {'multiple of patch': dict(model='patchnet', size=17), 'needs classes': dict(conditional=True), 'cannot use device': dict(device='abacus'), 'not a run folder': dict(resume=True)}
+@pytest.mark.parametrize('words', unfit)
+def test_settings_that_do_not_fit(words, tmp_path):
+    data, out = str(make_images(tmp_path/'images')), str(tmp_path/'out')
+    with pytest.raises((ValueError, OSError), match=words): pd_distill(**{**tiny, **dict(data=data, out=out), **unfit[words]})
     assert not (tmp_path/'out').exists()
 
 def bare_learner():
@@ -82,6 +94,15 @@ calls = {
     'wrong size':       (lambda: small_learner(small_net(size=16)), r'takes images of shape \(1, 16, 16\), got \(1, 8, 8\)'),
     'UNet size':        (lambda: UNet(widths=(8, 8, 8))(torch.zeros(1, 1, 30, 30), torch.ones(1)), 'multiples of 4'),
     'UNet channels':    (lambda: small_learner(UNet(3, widths=(8, 8))), '3 channels'),
+    'UNet of signals':  (lambda: UNet()(torch.zeros(4, 1, 8), torch.ones(4)), r'shape \(B, 1, H, W\), got \(4, 1, 8\)'),
+    'rectangle':        (lambda: small_net()(torch.zeros(4, 1, 8, 12), torch.ones(4)), r'got \(1, 8, 12\).*a UNet'),
+    'points':           (lambda: small_net()(torch.zeros(4, 2), torch.ones(4)), r'takes images.*got \(2,\)'),
+    'draws points':     (lambda: show_grid(torch.zeros(4, 2)), r'only images can be drawn.*got \(4, 2\)'),
+    'draws latents':    (lambda: tensor_dls(torch.zeros(20, 4, 8, 8)).show_batch(), 'only images.*decode latents'),
+    'test files':       (lambda: tensor_dls(torch.zeros(20, 1, 8, 8)).test_dl(['a.png']), 'images as a tensor'),
+    'one number each':  (lambda: tensor_dls(torch.zeros(20)), r'shape \(n, …\).*got \(20,\)'),
+    'endless latents':  (lambda: tensor_dls(torch.full((20, 2), torch.inf), value_range=None), 'NaN or infinite'),
+    'no range':         (lambda: tensor_dls(torch.zeros(20, 2), value_range=(1, -1)), r'value_range must be.*\(1, -1\)'),
     'any network':      (lambda: small_learner(torch.nn.Sequential(torch.nn.Linear(5, 5))), 'cannot take images of shape'),
     'pred':             (lambda: small_learner(pred='vv'), "'vv': use one of x, eps, v, x_eps"),
     'weight':           (lambda: small_learner(weight='none'), "'none': use one of truncated_snr, snr, snr.1, constant"),
@@ -119,11 +140,11 @@ calls = {
     'no width':         (lambda: small_net(width=0), 'width must be'),
     'tiny judge':       (lambda: FeatureNet(1, 2, 10), 'size must be a whole number of at least 4, got 2'),
     'judge epochs':     (lambda: fit_judge(noise.repeat(3, 1, 1, 1), epochs=0), 'epochs must be'),
-    'four to judge by': (lambda: fit_judge(noise), 'a judge needs at least 5 images.*got 4'),
-    'halves':           (lambda: fid_of_halves(noise[:3], FeatureNet(1, 8, 2).body), '4 in all, got 3'),
+    'four to judge by': (lambda: fit_judge(noise), 'a judge needs at least 5 images'),
+    'halves':           (lambda: fid_of_halves(noise[:3], FeatureNet(1, 8, 2).body), 'at least 4 images, got 3'),
     'one halving':      (lambda: fid_of_halves(noise, FeatureNet(1, 8, 2).body, repeats=1), 'repeats must be'),
     'subsets':          (lambda: kid(noise, noise, FeatureNet(1, 8, 2).body, subset_size=1), 'subset_size must be'),
-    'one sample':       (lambda: kid(noise, noise[:1], FeatureNet(1, 8, 2).body), 'at least 2 images in each, got 4 real and 1 samples'),
+    'one sample':       (lambda: kid(noise, noise[:1], FeatureNet(1, 8, 2).body), 'at least 2 images in each set, got 4 real and 1'),
     'sure of NaN':      (lambda: confidence(FeatureNet(1, 8, 2), noise * torch.nan), '4 of 4 sampled images hold NaN'),
     'near to NaN':      (lambda: nearest_images(noise * torch.nan, noise), '4 of 4 sampled images hold NaN'),
     'pair of NaN':      (lambda: pairing_error(denoiser(steps=1), denoiser(), noise * torch.nan, 4), '4 of 4 student images hold NaN'),
@@ -133,6 +154,12 @@ calls = {
 @pytest.mark.parametrize('name', calls)
 def test_call(name):
     with pytest.raises(ValueError, match=calls[name][1]): calls[name][0]()
+
+def test_images_from_0_to_1_are_warned_of(recwarn):
+    tensor_dls(noise.clamp(-1, 1))
+    tensor_dls(torch.rand(9, 2), value_range=None)
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r'pass x \* 2 - 1'): tensor_dls(torch.rand(9, 1, 8, 8))
 
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
 def test_data_that_is_no_number(bad):
@@ -164,10 +191,24 @@ def raw_pickle(folder, canary): (folder/'weights').write_bytes(pickle.dumps(Cana
 def disguised(folder, canary): torch.save(Canary(canary), folder/'model.safetensors')
 def disguised_raw(folder, canary): (folder/'model.safetensors').write_bytes(pickle.dumps(Canary(canary)))
 def no_config(folder, canary): (folder/'config.json').unlink()
-damages = {'truncated': (truncate, 'damaged or does not belong'), 'of another model': (swap, 'damaged or does not belong'), 'wider in JSON': (edit(model=dict(width=16)), 'does not fit'),
-           'unknown argument': (edit(model=dict(colour=1)), 'config.json'), 'patch 0': (edit(model=dict(patch=0)), 'config.json'), 'steps 0': (edit(steps=0), 'steps'),
-           'unknown network': (edit(model=dict(name='GAN')), 'UNet, PatchNet'), 'unknown pred': (edit(pred='w'), 'use one of x, eps'), 'cut JSON': (text, 'not valid JSON'), 'no JSON': (no_config, 'holds no config.json'),
-           'checkpoint': (checkpoint, 'pickle'), 'raw pickle': (raw_pickle, 'pickle'), 'disguised': (disguised, 'pickle'), 'disguised raw': (disguised_raw, 'damaged')}
+damages = {
+    'truncated':        (truncate, 'damaged or does not belong'),
+    'of another model': (swap, 'damaged or does not belong'),
+    'wider in JSON':    (edit(model=dict(width=16)), 'does not fit'),
+    'unknown argument': (edit(model=dict(colour=1)), 'config.json'),
+    'patch 0':          (edit(model=dict(patch=0)), 'config.json'),
+    'steps 0':          (edit(steps=0), 'steps'),
+    'format 3':         (edit(format=3), 'reads formats 1 and 2'),
+    'format 2':         (edit(format=2), 'lacks value_range'),
+    'range':            (edit(format=2, value_range=[1, 0]), 'value_range in .*config.json must be'),
+    'unknown network':  (edit(model=dict(name='GAN')), 'UNet, PatchNet'),
+    'unknown pred':     (edit(pred='w'), 'use one of x, eps'),
+    'cut JSON':         (text, 'not valid JSON'),
+    'no JSON':          (no_config, 'holds no config.json'),
+    'checkpoint':       (checkpoint, 'pickle'),
+    'raw pickle':       (raw_pickle, 'pickle'),
+    'disguised':        (disguised, 'pickle'),
+    'disguised raw':    (disguised_raw, 'damaged')}
 @pytest.mark.parametrize('name', damages)
 def test_saved_denoiser(name, tmp_path):
     folder, canary = save_denoiser(denoiser(), tmp_path/'saved'), tmp_path/'canary'
@@ -186,35 +227,53 @@ def test_saving_overwrites_nothing(tmp_path):
     with pytest.raises(FileExistsError, match='exists already'): save_denoiser(denoiser(), tmp_path/'saved')
     assert contents(tmp_path) == {f'saved/{k}': v for k, v in before.items()}
 
-mistakes = {'existing run': ('pd_distill --out run', 'exists already'), 'start 48': ('pd_distill --out new --start 48', 'power of two'), 'missing folder': ('pd_distill --data nowhere --out new', 'there is no folder'),
-            'broken student': ('pd_sample broken --steps 1', 'damaged'), 'broken JSON': ('pd_eval torn', 'run.json'), 'existing picture': ('pd_sample run --out run/samples.png', 'exists already'),
-            'no picture': ('pd_sample run --out run/a.xyz', 'must end in .png'), 'read-only picture': ('pd_sample run --out run/a.psd', 'must end in .png'), 'empty settings': ('pd_eval bare', 'lacks data, size'), 'damaged results': ('pd_eval cut', 'pd_eval --again'), 'other settings': ('pd_distill --out run --resume --lr 0.5 --seed 3', 'lr 0.5 (the run has 0.002), seed 3 (the run has 0)'),
-            'default settings': ('pd_distill --out run --resume --start 32 --epochs 1', 'got start 32 (the run has 8):'), 'switch': ('pd_distill --out run --resume --bf16', 'got bf16 True (the run has False):'),
-            'resumed without': ('pd_distill --out older --resume', 'older/run.json lacks bs, lookahead, lr: write in'), 'judged without': ('pd_eval older --again', 'older/run.json lacks bs: write in'), 'drawn without': ('pd_sample older', 'lacks bs')}
-@pytest.mark.parametrize('name', mistakes)
-def test_shell(name, run, tmp_path):
-    "Status 1, one line that says it, and every file as it was"
-    line, message = mistakes[name]
-    for folder in ('run', 'broken', 'torn', 'bare', 'cut', 'older'): shutil.copytree(run, tmp_path/folder)
-    (tmp_path/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
-    (tmp_path/'torn'/'run.json').write_text('{"data": ')
-    (tmp_path/'bare'/'run.json').write_text('{}')
-    (tmp_path/'cut'/'results.json').write_text('{}')
+mistakes = { # name -> what is called in a folder of runs, and words of the error
+    'existing run':      (lambda: pd_distill(out='run'), 'exists already'),
+    'other settings':    (lambda: pd_distill(out='run', resume=True, lr=.5, seed=3), r'lr 0.5 \(the run has 0.002\), seed 3'),
+    'default settings':  (lambda: pd_distill('digits', 'run', start=32, resume=True), r'start 32 \(the run has 8\)'),
+    'none in its place': (lambda: pd_distill(out='averaged', ema=None, resume=True), r'ema None \(the run has 0.9\)'),
+    'no run':            (lambda: pd_eval('nowhere'), 'not a run folder'),
+    'torn settings':     (lambda: pd_eval('torn'), 'run.json is not valid JSON'),
+    'no settings':       (lambda: pd_eval('bare'), 'lacks data, size'),
+    'some settings':     (lambda: pd_distill(out='older', resume=True), 'lacks lookahead, bs, lr: write in'),
+    'damaged results':   (lambda: pd_eval('cut'), 'pd_eval --again'),
+    'other images':      (lambda: Run('grown').finish(), r'shape \[1, 8, 8\], and this run has \[1, 9, 9\]'),
+    'broken student':    (lambda: pd_sample('broken', steps=1), 'damaged'),
+    'no teacher':        (lambda: pd_sample('untaught', steps=8), 'no teacher yet'),
+    'no steps':          (lambda: pd_sample('run', steps=0), 'steps must be'),
+    'no images':         (lambda: pd_sample('run', N=0), 'n must be'),
+    'existing picture':  (lambda: pd_sample('run', out='run/samples.png'), 'exists already'),
+    'no picture':        (lambda: pd_sample('run', out='run/a.xyz'), 'must end in .png'),
+    'read-only picture': (lambda: pd_sample('run', out='run/a.psd'), 'must end in .png'),
+}
+def runs(run, folder):
+    "Copies of a run, whole and damaged"
+    for name in 'run averaged torn bare older cut grown broken untaught'.split(): shutil.copytree(run, folder/name)
     kept = json.loads((run/'run.json').read_text())
-    for key in ('lookahead', 'bs', 'lr', 'bf16'): del kept[key] # a run need not have the last
-    (tmp_path/'older'/'run.json').write_text(json.dumps(kept))
-    before = contents(tmp_path)
-    done = shell(*line.split(), cwd=tmp_path)
-    assert done.returncode == 1 and message in done.stderr and 'Traceback' not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1 and contents(tmp_path) == before
+    (folder/'averaged'/'run.json').write_text(json.dumps(dict(kept, ema=0.9)))
+    (folder/'grown'/'run.json').write_text(json.dumps(dict(kept, shape=[1, 9, 9])))
+    (folder/'older'/'run.json').write_text(json.dumps({k: v for k, v in kept.items() if k not in ('lookahead', 'bs', 'lr', 'bf16')})) # it need not have the last
+    (folder/'torn'/'run.json').write_text('{"data": ')
+    (folder/'bare'/'run.json').write_text('{}')
+    (folder/'cut'/'results.json').write_text('{}')
+    (folder/'broken'/'student-01'/'model.safetensors').write_bytes(b'')
+    shutil.rmtree(folder/'untaught'/'teacher')
+    return contents(folder)
 
-def test_arguments_for_a_run(run):
-    before = contents(run)
-    for call, message in ((lambda: pd_sample(str(run), steps=0), 'steps must be'), (lambda: pd_sample(str(run), N=0), 'at least 1'), (lambda: pd_distill(out=str(run)), 'exists already'),
-                          (lambda: pd_sample('nowhere'), 'not a run folder'), (lambda: pd_eval('nowhere'), 'not a run folder'),
-                          (lambda: pd_distill('digits', str(run), start=32, resume=True), r'got start 32 \(the run has 8\):'), (lambda: pd_distill(out=str(run), ema=.9, clip=False, resume=True), r'got clip False \(the run has True\), ema 0.9 \(the run has None\)')):
-        with pytest.raises((ValueError, OSError), match=message): call()
-    assert contents(run) == before
+def test_mistakes_with_a_run(run, tmp_path, monkeypatch):
+    "Each is named, and every file stays as it was"
+    before = runs(run, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for call, words in mistakes.values():
+        with pytest.raises((ValueError, OSError), match=words): call()
+    assert contents(tmp_path) == before
+
+@pytest.mark.parametrize('line, words', [('pd_distill --out run', 'exists already'), ('pd_distill --out run --resume --bf16', 'bf16 True (the run has False)'), ('pd_sample broken', 'damaged')])
+def test_a_mistake_at_the_shell(line, words, run, tmp_path):
+    "Status 1 and one line"
+    before = runs(run, tmp_path)
+    done = shell(*line.split(), cwd=tmp_path)
+    assert done.returncode == 1 and words in done.stderr and len(done.stderr.strip().splitlines()) == 1 and contents(tmp_path) == before
 
 def test_loss_that_is_no_number_keeps_the_last_good_weights(tmp_path):
     done = shell('pd_distill', *short, '--stage-lr', '1e30', '--out', tmp_path/'out')

@@ -1,8 +1,9 @@
 "The console commands as real processes: what they leave, and what is left when they are killed"
-import hashlib, inspect, json, re, shutil, signal, subprocess, time
+import hashlib, inspect, json, re, shutil, signal, subprocess, sys, time
+import pytest
 from PIL import Image
 from progressive_distillation.all import *
-from conftest import command, contents, shell, short
+from conftest import command, contents, same, shell, short, weights
 
 students = {4: 'student-04', 2: 'student-02', 1: 'student-01'}
 weights_file = 'model.safetensors'
@@ -38,15 +39,27 @@ def test_sample_writes_the_same_grid_again(run, tmp_path):
     assert a.size == (4 * 26, 4 * 26) and a.mode == 'L' # 3 x 3 images of 8 pixels, 1 between them, 4 times as large
     assert a.tobytes() == b.tobytes() != c.tobytes()
 
-def test_help_explains_every_option():
-    promised = dict(pd_distill='data out size start end pred weight epochs seed device resume', pd_sample='steps n seed', pd_eval='')
-    pages = {o: subprocess.Popen(**command(o.__name__, '--help')) for o in (pd_distill, pd_sample, pd_eval)}
-    for f, process in pages.items():
-        entries = re.split(r'\n(?=  -)', process.communicate()[0].split('options:')[1])
-        found = {o: text for entry in entries for o, text in re.findall(r'--([\w-]+)(?: \(\w+\))?(.*)', entry, re.S)}
-        options = {('no-' if o.default is True else '') + k.replace('_', '-').lower() for k, o in inspect.signature(f).parameters.items()} - {'run'}
-        assert process.returncode == 0 and set(promised[f.__name__].split()) <= options <= set(found)
-        assert all(len(found[o].split()) >= 3 for o in options)
+commands = {pd_distill: 'data teacher stages judging machine', pd_sample: 'images machine', pd_eval: 'judging machine'}
+
+@pytest.mark.parametrize('columns', [60, 120])
+@pytest.mark.parametrize('f', commands, ids=lambda f: f.__name__)
+def test_help(f, columns):
+    "Every option in its group, with what it is and its default, no line too long, two examples, and no errors"
+    done = shell(f.__name__, '--help', env=dict(COLUMNS=str(columns)))
+    page, parts = done.stdout, re.split(r'\n(?=\w+:\n)', done.stdout)
+    assert done.returncode == 0 and max(map(len, page.splitlines())) <= columns and 'aise' not in page
+    assert [o.split(':')[0] for o in parts if '\n  -' in o][1:] == commands[f].split()
+    assert parts[-1].startswith('examples:') and parts[-1].count(f'\n  {f.__name__} ') == 2
+    words, entries = ' '.join(page.split()), dict(re.findall(r'\n  (?:-n N, |)--([\w-]+)(.*?)(?=\n  -|\n\n)', page, re.S))
+    for name, o in inspect.signature(f).parameters.items():
+        if o.default is not o.empty: assert len(entries[name.replace('_', '-').lower()].split()) >= 3
+        if o.annotation is not bool and o.default not in (None, o.empty): assert f'(default: {o.default})' in words
+
+def test_help_and_version_import_no_torch():
+    code = "import sys\nfrom progressive_distillation.cli import pd_{0}\nsys.argv = ['pd_{0}', '--{1}']\ntry: pd_{0}()\nexcept SystemExit: print({{'torch', 'fastai', 'matplotlib'}} & set(sys.modules))"
+    for name, option in ('distill', 'help'), ('sample', 'help'), ('eval', 'help'), ('distill', 'version'):
+        said = subprocess.run([sys.executable, '-c', code.format(name, option)], text=True, capture_output=True).stdout
+        assert said.endswith('set()\n') and (option == 'help' or said.startswith('progressive_distillation 0.'))
 
 def colour_images(folder, n):
     for name, colour in dict(red=(200, 40, 30), blue=(20, 60, 210)).items():
@@ -91,7 +104,7 @@ def interrupt(process, out, at, how):
 def test_killed_and_resumed_is_as_if_never_killed(run, tmp_path):
     out, args = tmp_path/'run', [*short, '--out', tmp_path/'run']
     stderr = interrupt(subprocess.Popen(**command('pd_distill', *args)), out, 'teacher', signal.SIGINT)
-    assert f'go on with --out {out} --resume' in stderr and 'Traceback' not in stderr and not (out/'results.json').exists()
+    assert f'--out {out} --resume' in stderr and 'Traceback' not in stderr and not (out/'results.json').exists()
     refused = shell('pd_distill', *args)
     assert refused.returncode != 0 and 'exists already' in refused.stderr
     process = subprocess.Popen(**command('pd_distill', '--out', out, '--resume'))
@@ -113,3 +126,28 @@ def test_a_damaged_judge_is_named(run, tmp_path):
     assert shell('pd_eval', tmp_path/'run', '--again').returncode == 0
     judged = [json.loads((o/'results.json').read_text()) for o in (run, tmp_path/'run')]
     assert judged[0]['judge']['accuracy'] == judged[1]['judge']['accuracy'] and [r['fid'] for r in judged[0]['rows']] == [r['fid'] for r in judged[1]['rows']]
+
+def test_a_run_from_python(run, tmp_path):
+    "The same networks and figures as by the command; and each part on its own"
+    here = Run.create(tmp_path/'run', Settings(epochs=1, stage_epochs=1, start=8, teacher_steps=8, samples=100), 'cpu')
+    assert (here.shape, here.finished, here.settings.epochs) == ((1, 8, 8), [], 1)
+    with pytest.raises(FileNotFoundError, match='no teacher yet'): here.sample()
+    here.train_teacher()
+    here.distill()
+    there = Run(run, 'cpu')
+    assert here.finished == [4, 2, 1] and all(same(weights(here.students[n]), weights(there.student(n))) for n in (4, 2, 1))
+    assert {k: v for k, v in here.measure()['rows'][-1].items() if k != 'seconds'} == {k: v for k, v in there.results['rows'][-1].items() if k != 'seconds'}
+    assert here.sample(3, seed=1).equal(there.sample(3, 1, 1)) and not here.sample(3).equal(here.sample(3, 1, teacher=True))
+    assert [(who, steps) for who, steps, _ in here.samplers()] == [(o['sampler'], o['steps']) for o in there.results['rows']]
+
+def test_an_old_run_loads_and_is_finished(run, tmp_path):
+    "Its run.json lacks bf16"
+    shutil.copytree(run, tmp_path/'run')
+    kept = json.loads((run/'run.json').read_text())
+    del kept['bf16']
+    (tmp_path/'run'/'run.json').write_text(json.dumps(kept))
+    shutil.rmtree(tmp_path/'run'/'student-01')
+    old = Run(tmp_path/'run', 'cpu')
+    assert old.settings == Run(run, 'cpu').settings and old.finished == [4, 2]
+    old.finish()
+    assert contents(tmp_path/'run'/'student-01') == contents(run/'student-01')
