@@ -10,12 +10,11 @@ from progressive_distillation.all import *
 from progressive_distillation.core import unsqueeze_like
 from conftest import same, weights
 
-class Bent(NoiseSchedule):
-    "Neither variance preserving nor straight, and neither end is clean or pure noise"
+class Bent(NoiseSchedule): # neither end is clean or pure noise
     def alpha(self, t): return 1 - 0.7 * t**2
     def sigma(self, t): return 0.05 + 0.85 * t
 class Exploding(NoiseSchedule):
-    def alpha(self, t): return torch.ones_like(t)
+    def alpha(self, t): return t * 0 + 1
     def sigma(self, t): return 20 * t**3
 class Wide(NoiseSchedule): # float64, whatever it is asked
     def alpha(self, t): return (torch.pi / 2 * t.double()).cos()
@@ -23,7 +22,6 @@ class Wide(NoiseSchedule): # float64, whatever it is asked
 schedules = [FlowSchedule(), Bent(), Exploding(), Wide(), CosineNoiseSchedule(), BetaSchedule.linear(50)]
 shapes = [(2,), (1,), (3, 17), (2, 5, 9), (2, 3, 4, 4)] # points, numbers, signals, rectangles, video
 def lacks_an_image(pred, alpha): return pred == 'eps' and alpha.min() < 1e-3
-
 class Mix(nn.Module):
     "Mixes the channels of data of any shape"
     def __init__(self, c=2, outputs=1, classes=3):
@@ -35,14 +33,13 @@ class Mix(nn.Module):
         out = self.mix(torch.cat([h, t], -1)).movedim(-1, 1)
         assert mask is None or len(mask) == len(z)
         return out if y is None else out + unsqueeze_like(self.classes(y), out)
-class Fragile(Mix):
-    "Answers otherwise in training mode"
+class Fragile(Mix): # answers otherwise in training mode
     def __init__(self):
         super().__init__()
         self.norm, self.drop = nn.BatchNorm1d(2), nn.Dropout(0.3)
     def forward(self, z, t, y=None): return self.drop(self.norm(super().forward(z, t, y)))
 
-def points(n=70, shape=(2,)): return torch.rand(n, *shape, generator=torch.Generator().manual_seed(n)) * 2 - 1
+def points(n=70, shape=(2,)): return make_noise(n, shape, seed=n).clamp(-1, 1)
 x, y = points(), torch.arange(70) % 3
 def loaders(data, **kwargs):
     return DataLoaders(DataLoader(data, 32, shuffle=True, **kwargs), DataLoader(data, 32, **kwargs))
@@ -100,7 +97,7 @@ def test_sampling(shape, value_range):
 @pytest.mark.parametrize('pred, shape', [*zip(['x', 'v', 'x_eps', 'u', 'v'], shapes)])
 @pytest.mark.parametrize('schedule', schedules[:4], ids=str)
 def test_training_on_any_data_under_any_schedule(schedule, pred, shape):
-    model = Mix(shape[0], outputs=get_prediction(pred).channels(1))
+    model = Mix(shape[0], get_prediction(pred).channels(1))
     learn = learner(model, TensorDataset(points(40, shape)), schedule=schedule, pred=pred).fit_anneal(1)
     students = learn.distill([Stage(6, epochs=1), Stage(3, epochs=1), Stage(1, 3, epochs=1, ema=0.9)])
     assert [o.steps for o in students] == [6, 3, 1] and learn.sample(3, 4).shape == (3, *shape)
@@ -109,8 +106,7 @@ def test_training_on_any_data_under_any_schedule(schedule, pred, shape):
 class Bare(Dataset):
     def __len__(self): return len(x)
     def __getitem__(self, i): return x[i]
-class Texts(Bare):
-    "Each image with an embedding and a mask, as text models have them"
+class Texts(Bare): # each image with a label and a mask, as text models have them
     def __getitem__(self, i): return x[i], dict(y=y[i], mask=torch.ones(4))
 
 data = TensorDataset(x)
@@ -132,15 +128,8 @@ def test_conditions(name):
     assert learn.sample(100, 2).shape == (100, 2) # more than a batch holds
 
 class Huber(DistillationCallback):
-    def __init__(self, *args, width=0.1):
-        super().__init__(*args)
-        self.width = width
-    def loss(self, x_hat, target, weight): return (weight * ((x_hat - target).pow(2).sum(1) + self.width).sqrt()).mean()
-class Second(DiffusionCallback):
-    "A target with a second network, which learns beside the student"
-    def __init__(self, teacher, steps, weight, conditional, teacher_steps, lookahead):
-        super().__init__(weight, conditional)
-        self.teacher = teacher
+    def loss(self, x_hat, target, weight): return (weight * ((x_hat - target).pow(2).sum(1) + 0.1).sqrt()).mean()
+class Second(DiffusionCallback): # with a second network, which learns beside the student
     def before_fit(self):
         super().before_fit()
         self.net = Mix()
@@ -152,12 +141,21 @@ class Second(DiffusionCallback):
         with torch.no_grad(): return self.teacher(z, t) + self.net(z, t)
     def after_fit(self): assert not same(self.start, weights(self.net))
 
-@pytest.mark.parametrize('method', [Huber, functools.partial(Huber, width=1.), Second])
+@pytest.mark.parametrize('method', [Huber, functools.partial(Huber, lookahead=0.5), Second])
 def test_methods(method):
     learn, usual = learner(), learner()
     students = learn.distill(4, 1, epochs=1, seed=0, method=method)
     assert [o.steps for o in students] == [2, 1] and learn.validate()[0] > 0
     assert not same(weights(students[0]), weights(usual.distill(4, 1, epochs=1, seed=0)[0]))
+
+def test_a_target_of_ones_own_for_the_teacher_and_a_look_at_every_student():
+    class Half(DiffusionCallback):
+        def make_target(self, x, z, t, cond): return x / 2
+    class Look(Callback):
+        def after_epoch(self): seen.append((self.learn.model.steps, self.learn.sample(3).shape))
+    learn, seen = learner(cbs=Half()).fit_anneal(1), []
+    learn.distill(4, 1, epochs=1, extra=1, cbs=Look())
+    assert seen == [(2, (3, 2)), (1, (3, 2))] and isinstance(diffusion_of(learn), Half)
 
 def guided(z, t): return 1.5 * guided.a(z, t) - 0.5 * guided.b(z, t)
 guided.a, guided.b, guided.schedule = Denoiser(Mix()), Denoiser(Mix()), CosineNoiseSchedule()
@@ -167,10 +165,10 @@ teachers = dict(exact=ExactDenoiser(x, CosineNoiseSchedule()), guided=guided, fl
 def test_teachers(name):
     learn, teacher = learner(), teachers[name]
     network = teacher if isinstance(teacher, nn.Module) else nn.Module()
-    own, before = weights(learn.model), (weights(network), [o.requires_grad for o in network.parameters()])
+    own, before, asked = weights(learn.model), weights(network), [o.requires_grad for o in network.parameters()]
     students = learn.distill(4, 1, epochs=1, teacher=teacher)
-    assert same(own, weights(learn.model)) and same(before[0], weights(network))
-    assert before[1] == [o.requires_grad for o in network.parameters()]
+    assert same(own, weights(learn.model)) and same(before, weights(network))
+    assert asked == [o.requires_grad for o in network.parameters()]
     assert all(o.schedule == teacher.schedule and all(p.requires_grad for p in o.parameters()) for o in students)
 
 def test_the_rest_of_a_list_gives_the_same_students():
