@@ -15,7 +15,7 @@ test: .venv/installed ## pass the tests: notebooks, pytest, export, clean and RE
 	OMP_NUM_THREADS=1 $(BIN)/nbdev-test --n-workers 2 --do-print
 	$(BIN)/pytest
 
-site: .venv/installed $(RUN)/report.md ## build the site into _docs, with the networks of the run in folder RUN to sample in the browser
+site: .venv/installed $(RUN)/report.md ## build the site into _docs, with the networks of the run in RUN
 	$(BIN)/python site/build.py --run $(RUN)
 
 $(RUN)/report.md: | .venv/installed

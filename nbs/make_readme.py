@@ -21,4 +21,5 @@ def parts(cell):
 
 
 head = '<!-- Made from nbs/index.ipynb by nbs/make_readme.py: edit the notebook. -->'
-(nbs.parent/'README.md').write_text('\n\n'.join([head, *(p for c in read_nb(nbs/'index.ipynb').cells for p in parts(c))]) + '\n', encoding='utf-8')
+found = [head, *(part for cell in read_nb(nbs/'index.ipynb').cells for part in parts(cell))]
+(nbs.parent/'README.md').write_text('\n\n'.join(found) + '\n', encoding='utf-8')

@@ -1,4 +1,4 @@
-"Runs notebooks from top to bottom, each in a new kernel, and saves their outputs: explorers as pages, and nothing that only a live kernel can show"
+"Runs notebooks from top to bottom, each in a new kernel, and saves their outputs without what only a kernel can show"
 import os, time
 from pathlib import Path
 import nbformat
@@ -10,10 +10,12 @@ nbs = Path(__file__).parent
 live_only = 'application/vnd.jupyter.widget-view+json'
 
 
-def joined(outputs):
-    "Outputs in which neighbouring pieces of what was printed, which a busy machine sends one by one, are one piece"
+def lasting(outputs):
+    "Outputs without widgets and what is left of progress bars; what was printed in a row is one piece."
     out = []
     for o in outputs:
+        html = o.get('data', {}).get('text/html', 'none').strip()
+        if live_only in o.get('data', {}) or not html or html.startswith('<style>'): continue
         if out and o.get('name') and o.get('name') == out[-1].get('name'): out[-1].text += o.text
         else: out.append(o)
     return out
@@ -21,12 +23,14 @@ def joined(outputs):
 def run(path):
     "Execute `path` in place; an error leaves the file as it was"
     nb = nbformat.read(path, 4)
-    NotebookClient(nb, timeout=None, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}}).execute()
+    folder = {'metadata': {'path': str(path.parent)}}
+    NotebookClient(nb, timeout=None, kernel_name='python3', resources=folder).execute()
     nb.metadata.pop('widgets', None)
     for cell in nb.cells:
         if cell.cell_type != 'code': continue
-        if said := ''.join(o.text for o in cell.outputs if o.get('name') == 'stderr'): raise ValueError(f"{path.name}, cell {cell.id}, writes to stderr, which a page does not show: {said}")
-        cell.outputs = joined(o for o in cell.outputs if live_only not in o.get('data', {}))
+        said = ''.join(o.text for o in cell.outputs if o.get('name') == 'stderr')
+        if said: raise ValueError(f"{path.name}, cell {cell.id}, writes to stderr, which a page does not show: {said}")
+        cell.outputs = lasting(cell.outputs)
     clean_nb(nb)
     path.write_text(nbformat.writes(nb, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
 

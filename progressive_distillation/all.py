@@ -5,6 +5,7 @@ from .weights import *
 from .denoiser import *
 from .sampling import *
 from .target import *
+from .images import *
 from .data import *
 from .unet import *
 from .learner import *

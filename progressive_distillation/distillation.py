@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 import torch
 from torch import nn, Tensor
@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from fastcore.foundation import L
 from .core import check_positive, check_range, check_whole, count, device_of
 from .denoiser import Denoiser, schedule_of
-from .learner import DiffusionCallback, EMACallback
+from .learner import DiffusionCallback, diffusion_of, EMACallback
 from .target import distillation_target
 from .weights import get_weight
 from fastai.callback.core import Callback
@@ -27,6 +27,9 @@ from fastai.learner import Learner
 from fastai.torch_core import set_seed
 
 # %% ../nbs/08_distillation.ipynb #95bbb3e3
+def _freeze(teacher, device):
+    if isinstance(teacher, nn.Module): teacher.to(device).eval().requires_grad_(False)
+
 def _digest(model):
     "A fingerprint of all weights; of what has none, nothing."
     sha = hashlib.sha256()
@@ -62,7 +65,7 @@ class DistillationCallback(DiffusionCallback):
     def before_fit(self):
         super().before_fit()
         if self.teacher is self.model: raise ValueError("teacher and student are one network: give the student a copy")
-        if isinstance(self.teacher, nn.Module): self.teacher.to(device_of(self.model)).eval().requires_grad_(False)
+        _freeze(self.teacher, device_of(self.model))
         self.digest = _digest(self.teacher)
     def after_fit(self):
         if _digest(self.teacher) == self.digest: return
@@ -83,6 +86,7 @@ class Stage:
     ema:float|None=None # decay of an average of the student's weights, in [0, 1); None for none
     def __post_init__(self):
         check_whole(steps=self.steps, teacher_steps=self.teacher_steps, epochs=self.epochs)
+        self.steps, self.teacher_steps, self.epochs = int(self.steps), int(self.teacher_steps), int(self.epochs)
         check_positive(lr=self.lr)
         check_range('[0, 1]', lookahead=self.lookahead)
         if self.ema is not None: check_range('[0, 1)', ema=self.ema)
@@ -137,15 +141,26 @@ def _begin(learn, stage, teacher):
     if made_for not in (None, taken):
         raise ValueError(f"this teacher was distilled for {count(made_for, 'step')}: pass start={made_for}, "
             f"got a stage in which it takes {stage.steps} x {stage.teacher_steps}")
-    student = copy.deepcopy(start).requires_grad_(True)
+    student = copy.deepcopy(start)
+    if not any(o.requires_grad for o in student.parameters()): student.requires_grad_(True)
     student.steps = stage.steps
     return student
+
+def _make_callback(method, **options):
+    "The callback of a stage, made with those of `options` that it takes, and knowing all of them."
+    known = inspect.signature(method).parameters
+    preset = getattr(method, 'keywords', {})
+    callback = method(**{k: o for k, o in options.items() if k in known and k not in preset})
+    if not isinstance(callback, DiffusionCallback):
+        raise ValueError(f"method must make a DiffusionCallback, such as DistillationCallback, got {callback!r:.60}")
+    for k, o in options.items(): vars(callback).setdefault(k, o)
+    return callback
 
 @patch
 def distill_stage(self:Learner,
     stage:Stage|int, # the stage, or the student's number of steps
     teacher:Callable|None=None, # any `teacher(z, t, **cond) -> x_hat` with a `.schedule`; the learner's model if None
-    method:Callable|None=None, # makes the callback from the arguments of `DistillationCallback`, which it is if None
+    method:Callable|None=None, # a `DiffusionCallback`, or what makes one; `DistillationCallback` if None
     label:str='distilling', # name on the progress bar and in errors
     cbs:list|Callback|None=None, # further callbacks
     **kwargs, # for `Stage`, if `stage` is a number: `teacher_steps`, `epochs`, `lr`, `weight`, `lookahead`, `ema`
@@ -154,14 +169,16 @@ def distill_stage(self:Learner,
 
     Raises `ValueError` for a bare network, and for a teacher that cannot be followed in such steps."""
     stage = stage if isinstance(stage, Stage) else Stage(stage, **kwargs)
-    own, opt, diffusion, loss = self.model, self.opt, self.diffusion, self.loss_func
+    own, opt, diffusion, loss = self.model, self.opt, diffusion_of(self), self.loss_func
     teacher = own if teacher is None else teacher
     self.student = _begin(self, stage, teacher)
-    callback = (method or DistillationCallback)(teacher, stage.steps, stage.weight or diffusion.weight,
-        diffusion.conditional, stage.teacher_steps, stage.lookahead)
+    callback = _make_callback(method or DistillationCallback, teacher=teacher, steps=stage.steps,
+        weight=diffusion.weight if stage.weight is None else stage.weight, conditional=diffusion.conditional,
+        teacher_steps=stage.teacher_steps, lookahead=stage.lookahead)
     trained = [o for o in teacher.parameters() if o.requires_grad] if isinstance(teacher, nn.Module) else []
     self.model, self.opt = self.student, None
     try:
+        _freeze(teacher, device_of(self.student))
         with self.removed_cbs(diffusion), self.added_cbs([callback] + ([EMACallback(stage.ema)] if stage.ema else [])):
             self.fit_anneal(stage.epochs, stage.lr, label, cbs)
     finally:
@@ -176,26 +193,39 @@ def _seed_everything(learn, seed):
     set_seed(seed)
     if hasattr(learn.dls.train, 'rng'): learn.dls.train.rng.seed(seed)
 
-def _record(learn, stage, seconds, metrics):
+def _record(learn, stage, seconds):
     "What is worth remembering of a stage."
-    recorder, measured = learn.recorder, {}
-    for m in L(metrics): measured[getattr(m, '__name__', type(m).__name__)] = float(m(learn.student))
-    record = dict(steps=stage.steps, updates=len(recorder.losses), train_loss=recorder.smooth_loss.value.item(), seconds=seconds)
-    if recorder.values and len(learn.dls.valid): measured['valid_loss'] = recorder.values[-1][-1]
-    return {**record, **measured}
+    recorder = learn.recorder
+    record = dict(steps=stage.steps, updates=len(recorder.losses), train_loss=recorder.smooth_loss.value.item(),
+        seconds=seconds)
+    if recorder.values and len(learn.dls.valid):
+        record['valid_loss'] = recorder.values[-1][recorder.metric_names[1:].index('valid_loss')]
+    return record
+
+def _named(metrics):
+    "`metrics` by their names, which no two may share."
+    names = [getattr(o, '__name__', type(o).__name__) for o in L(metrics)]
+    taken = {'stage', 'steps', 'updates', 'train_loss', 'valid_loss', 'seconds'}
+    if len({*names} - taken) < len(names):
+        raise ValueError(f"metrics need names of their own, not among {', '.join(sorted(taken))}: got {', '.join(names)}")
+    if not all(map(callable, L(metrics))): raise ValueError(f"metrics must be functions, got {metrics!r:.60}")
+    return dict(zip(names, L(metrics)))
 
 def _stages(start, **options):
     "The ladder that `Learner.distill` is asked for."
-    if not isinstance(start, (list, tuple)): return ladder(start, **options)
+    if isinstance(start, Stage): start = [start]
+    if not isinstance(start, Iterable): return ladder(start, **options)
+    start = list(start)
     usual = {k: o.default for k, o in inspect.signature(ladder).parameters.items()}
     changed = [k for k, o in options.items() if o != usual[k]]
     if changed: raise ValueError(f"a list of stages says all itself: set {', '.join(changed)} in each Stage")
-    if not start or not all(isinstance(o, Stage) for o in start): raise ValueError(f"stages must be a list of Stage, got {start!r:.60}")
+    if not start or not all(isinstance(o, Stage) for o in start):
+        raise ValueError(f"stages must be a list of Stage, got {start!r:.60}")
     for a, b in zip(start, start[1:]):
         if a.steps != b.steps * b.teacher_steps:
             raise ValueError(f"the student of {count(a.steps, 'step')} cannot teach {b}: "
                 f"steps times teacher_steps must be {a.steps}")
-    return list(start)
+    return start
 
 # %% ../nbs/08_distillation.ipynb #c02d7d56
 @patch
@@ -220,7 +250,10 @@ def distill(self:Learner,
 
     The learner's own model stays as it is; `learn.records` tells what happened.
     Raises `ValueError` for a bare network, steps that do not halve and numbers out of range."""
-    stages = _stages(start, end=end, epochs=epochs, extra=extra, lr=lr, refine=refine, lookahead=lookahead, ema=ema, weight=weight)
+    stages = _stages(start, end=end, epochs=epochs, extra=extra, lr=lr, refine=refine, lookahead=lookahead,
+        ema=ema, weight=weight)
+    metrics = _named(metrics)
+    if seed is not None: check_whole(0, seed=seed)
     teacher = self.model if teacher is None else teacher
     _begin(self, stages[0], teacher)
     self.students, self.records = [], []
@@ -228,7 +261,8 @@ def distill(self:Learner,
         if seed is not None: _seed_everything(self, seed + stage.steps)
         began, label = time.perf_counter(), f"stage {i} of {len(stages)} ({count(stage.steps, 'step')})"
         teacher = self.distill_stage(stage, teacher, method, label, cbs)
+        record = dict(stage=i, **_record(self, stage, time.perf_counter() - began))
         self.students.append(teacher)
-        self.records.append(dict(stage=i, **_record(self, stage, time.perf_counter() - began, metrics)))
+        self.records.append({**record, **{name: float(f(teacher)) for name, f in metrics.items()}})
         if after_stage: after_stage(teacher, self.records[-1])
     return self.students

@@ -129,7 +129,7 @@ def fid(
     fake:Tensor, # samples, shape (m, C, H, W)
     features:nn.Module, # images -> features, shape (B, d), with `num_features` = d, such as `judge.body`
 )->float: # >= 0, lower is better; comparable within one feature space and number of samples only
-    """Equation (1): the Fréchet distance between the features of two sets of images (Heusel et al. 2017).
+    """Equation (1): the Fréchet distance of features of two sets of images (Heusel et al. 2017).
 
     Raises `ValueError` for sets of fewer than 2 images, of different shapes, or not finite."""
     def _make():
@@ -146,7 +146,7 @@ def kid(
     subset_size:int=500, # images in each, >= 2; no more than there are
     seed:int=0, # draws the subsets
 )->float: # about 0 for equal distributions, may be slightly negative
-    """Equation (2): the kernel distance between the features of two sets of images (Bińkowski et al. 2018).
+    """Equation (2): the kernel distance of features of two sets of images (Bińkowski et al. 2018).
 
     Raises `ValueError` as `fid` does."""
     def _make():

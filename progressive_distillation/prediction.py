@@ -15,33 +15,30 @@ from .core import check_choice, unsqueeze_like
 def x_from_eps(
     eps:Tensor, # predicted noise, shape (B, …)
     z:Tensor, # noisy image, same shape
-    alpha:Tensor, # amplitude of the image, shape (B,) or broadcastable to `z`; > 0
-    sigma:Tensor, # amplitude of the noise, likewise
+    alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `z`
 )->Tensor: # x̂, same shape as `z`
-    "The image that is left when the noise `eps` is taken out of `z` (eq. 1); not finite where `alpha` is 0."
+    "The image that is left of `z` without the noise `eps` (eq. 1); not finite where `alpha` is 0."
     return (z - unsqueeze_like(sigma, z) * eps) / unsqueeze_like(alpha, z)
 
 def eps_from_x(
     x:Tensor, # predicted image, shape (B, …)
     z:Tensor, # noisy image, same shape
-    alpha:Tensor, # amplitude of the image, shape (B,) or broadcastable to `z`
-    sigma:Tensor, # amplitude of the noise, likewise; > 0
+    alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `z`
 )->Tensor: # the noise, same shape as `z`
-    "The noise that is left when the image `x` is taken out of `z` (eq. 1); not finite where `sigma` is 0."
+    "The noise that is left of `z` without the image `x` (eq. 1); not finite where `sigma` is 0."
     return (z - unsqueeze_like(alpha, z) * x) / unsqueeze_like(sigma, z)
 
 # %% ../nbs/02_prediction.ipynb #daf678d5
 def _on_circle(alpha, sigma, z):
-    "`alpha` and `sigma` ready to multiply `z`, and the sum of their squares, 1 where it is 1 up to rounding."
+    "`alpha` and `sigma` ready to multiply `z`, and the sum of their squares: 1 if it is up to rounding."
     alpha, sigma = unsqueeze_like(alpha, z), unsqueeze_like(sigma, z)
-    power = alpha**2 + sigma**2
+    power = alpha * alpha + sigma * sigma # a power of a single number is slow in PyTorch
     return alpha, sigma, torch.where((power - 1).abs() < 8 * torch.finfo(power.dtype).eps, 1., power)
 
 def v_from_x_eps(
     x:Tensor, # image, shape (B, …)
     eps:Tensor, # noise, same shape
-    alpha:Tensor, # amplitude of the image, shape (B,) or broadcastable to `x`
-    sigma:Tensor, # amplitude of the noise, likewise
+    alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `x`
 )->Tensor: # v, same shape as `x`
     "The velocity along the circle, `v = alpha eps - sigma x` (eq. 2; Salimans & Ho, appendix D)."
     return unsqueeze_like(alpha, x) * eps - unsqueeze_like(sigma, x) * x
@@ -49,8 +46,7 @@ def v_from_x_eps(
 def x_from_v(
     v:Tensor, # predicted velocity, shape (B, …)
     z:Tensor, # noisy image, same shape
-    alpha:Tensor, # amplitude of the image, shape (B,) or broadcastable to `z`
-    sigma:Tensor, # amplitude of the noise, likewise
+    alpha:Tensor, sigma:Tensor, # amplitudes of image and noise, shape (B,) or broadcastable to `z`
 )->Tensor: # x̂, same shape as `z`
     "The image that the velocity `v` points back to (eq. 3), finite at every t."
     alpha, sigma, power = _on_circle(alpha, sigma, z)
@@ -60,30 +56,20 @@ def x_from_v(
 class Prediction:
     """What a network's output means: how to read an image from it, and what to train it towards.
 
-    A subclass writes `name`, `to_x` and `target`, and `channels` if they are not those of the image."""
+    A subclass writes `name`, `to_x` and `target`, and `channels` if they are not those of the image.
+    Images `x`, `z` and noise `eps` have shape (B, C, …), `out` has `channels(C)` channels;
+    the amplitudes `alpha` and `sigma` have shape (B,), or one that is broadcast."""
     name = None # short name, as in `Denoiser(pred='v')`
-    def channels(self,
-        c:int, # channels of the image
-    )->int: # channels of the network's output
-        "How many channels the network must put out."
+    def channels(self, c:int)->int:
+        "How many channels the network must put out for images of `c`."
         return c
-    def to_x(self,
-        out:Tensor, # the network's output, shape (B, channels(C), …)
-        z:Tensor, # the noisy image it was shown, shape (B, C, …)
-        alpha:Tensor, # amplitude of the image in [0, 1], shape (B,) or broadcastable to `z`
-        sigma:Tensor, # amplitude of the noise, likewise
-    )->Tensor: # x̂, same shape as `z`
-        "The image that `out` means."
+    def to_x(self, out:Tensor, z:Tensor, alpha:Tensor, sigma:Tensor)->Tensor:
+        "The image that the network's output `out` at `z` means."
         raise NotImplementedError(f"{type(self).__name__} must define to_x(out, z, alpha, sigma)")
-    def target(self,
-        x:Tensor, # clean image, shape (B, C, …)
-        eps:Tensor, # the noise in it, same shape
-        alpha:Tensor, # amplitude of the image in [0, 1], shape (B,) or broadcastable to `x`
-        sigma:Tensor, # amplitude of the noise, likewise
-    )->Tensor: # shape (B, channels(C), …)
+    def target(self, x:Tensor, eps:Tensor, alpha:Tensor, sigma:Tensor)->Tensor:
         "The output of a perfect network that knew `x` and `eps`."
         raise NotImplementedError(f"{type(self).__name__} must define target(x, eps, alpha, sigma)")
-    def to_eps(self, out:Tensor, z:Tensor, alpha:Tensor, sigma:Tensor)->Tensor: # same shape as `z`
+    def to_eps(self, out:Tensor, z:Tensor, alpha:Tensor, sigma:Tensor)->Tensor:
         "The noise that `out` means."
         return eps_from_x(self.to_x(out, z, alpha, sigma), z, alpha, sigma)
     def __repr__(self): return f"{type(self).__name__}()"
@@ -98,7 +84,7 @@ class XPred(Prediction):
     def target(self, x, eps, alpha, sigma): return x
 
 class EpsPred(Prediction):
-    "The network predicts the noise, which means no image where alpha is 0: for teachers that exist already."
+    "The network predicts the noise, which means no image where alpha is 0."
     name = 'eps'
     def to_x(self, out, z, alpha, sigma): return x_from_eps(out, z, alpha, sigma)
     def to_eps(self, out, z, alpha, sigma): return out
@@ -120,7 +106,7 @@ class XEpsPred(Prediction):
     def channels(self, c): return 2 * c
     def to_x(self, out, z, alpha, sigma):
         (x, eps), (alpha, sigma, power) = out.chunk(2, dim=1), _on_circle(alpha, sigma, z)
-        return sigma**2 / power * x + alpha / power * (z - sigma * eps)
+        return sigma * sigma / power * x + alpha / power * (z - sigma * eps)
     def target(self, x, eps, alpha, sigma): return torch.cat([x, eps], dim=1)
 
 class FlowPred(Prediction):

@@ -37,8 +37,6 @@ from fastai.torch_core import default_device, set_seed
 # %% ../nbs/33_run.ipynb #e08d82df
 def _say(text): print(text, flush=True)
 
-def _floats(x): return x if x.is_floating_point() else x.float() / 127.5 - 1
-
 def _find_device(name):
     "The device called `name`, or the best there is."
     if not name: return default_device()
@@ -53,9 +51,9 @@ def _open_data(s, device):
     if s.data == 'digits': dls = digits_dls(valid_pct=0., **common)
     elif s.data == 'fashion-mnist': dls = fashion_mnist_dls(**common)
     else: dls = image_dls(s.data, s.size, valid_pct=0., progress=sys.stdout.isatty(), **common)
-    x, *y = dls.train.tensors
+    x, y = dls.train.images, dls.train.labels
     if len(x) < 5: raise ValueError(f"at least 5 images are needed to train and judge, got {len(x)} in {s.data}")
-    if s.conditional and not y:
+    if s.conditional and y is None:
         raise ValueError(f"--conditional needs classes: put the images of {s.data} into one subfolder a class")
     if s.shape and list(x.shape[1:]) != s.shape:
         raise ValueError(f"{s.data} now holds images of shape {list(x.shape[1:])}, and this run has {s.shape}")
@@ -77,10 +75,11 @@ def _compute_dtype(s): return torch.bfloat16 if s.bf16 else None
 def _make_learner(s, dls):
     "A learner for the settings `s`, its network not trained yet."
     set_seed(s.seed)
-    x, *y = dls.train.tensors
-    model = _make_model(s.model, x.shape[1:], s.pred, int(y[0].max()) + 1 if s.conditional else 0)
+    classes = int(dls.train.labels.max()) + 1 if s.conditional else 0
+    model = _make_model(s.model, dls.train.images.shape[1:], s.pred, classes)
     denoiser = Denoiser(model, pred=s.pred, clip=s.clip, compute_dtype=_compute_dtype(s))
-    return diffusion_learner(dls, denoiser, weight=s.weight, conditional=s.conditional)
+    train = DataLoaders(dls.train, dls.valid.new(dls.valid.images[:0])) # held-out images are for the judge
+    return diffusion_learner(train, denoiser, weight=s.weight, conditional=s.conditional)
 
 # %% ../nbs/33_run.ipynb #run00005
 class Run:
@@ -186,11 +185,9 @@ class Run:
     @cached_property
     def judge(self)->Judge:
         "What all samplers are judged by; its network is trained when it is first needed, and kept."
-        x, *y = self.data.train.tensors
-        x, held, s = _floats(x), self.data.valid.tensors[0], self.settings
-        net, accuracy = self._judging_network(x, y[0] if y else None)
-        held = _floats(held[:self.n]) if len(held) > 1 else None
-        return Judge(net, x, held, self.n, s.seed, accuracy=accuracy)
+        x, held = self.data.train.images, self.data.valid.images[:self.n]
+        net, accuracy = self._judging_network(x, self.data.train.labels)
+        return Judge(net, x, held if len(held) > 1 else None, self.n, self.settings.seed, accuracy=accuracy)
     def _judging_network(self, x, y):
         "The network that judges and its accuracy, from disk if it is there."
         file, s = self.folder/'judge.safetensors', self.settings

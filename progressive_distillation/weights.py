@@ -24,8 +24,10 @@ class Weight:
     def __init__(self,
         f:Callable, # `t -> tensor of t's shape`
     ): self.f = f
-    def __call__(self, t:Tensor)->Tensor: # >= 0, `t`'s shape
-        "The weight at times `t` in [0, 1]."
+    def __call__(self,
+        t:Tensor, # times in [0, 1], any shape
+    )->Tensor: # >= 0, `t`'s shape
+        "The weight at `t`."
         return self.f(t)
     def clip(self,
         min:float|None=None, # no weight below this
@@ -50,7 +52,7 @@ def continuous_weights(
 weight_names = 'truncated_snr', 'snr', 'snr+1', 'constant' # what `get_weight` knows
 
 def get_weight(
-    weight:str|Callable|None, # one of `weight_names`, None for truncated SNR, or a function of times, which is handed back
+    weight:str|Callable|None, # one of `weight_names`, truncated SNR if None, or a function of times, handed back
     schedule:NoiseSchedule, # whose signal-to-noise ratio is meant
 )->Callable: # `t -> w(t)`, >= 0, `t`'s shape
     """The weight called `weight` (Salimans & Ho, section 4).

@@ -49,36 +49,44 @@ def run(tmp_path_factory):
     return folder/'run'
 
 root = Path(__file__).parent.parent
-chromium = os.environ.get('CHROMIUM') or next(filter(None, map(shutil.which, ['chromium', 'chromium-browser', 'google-chrome'])), None)
+programs = map(shutil.which, ['chromium', 'chromium-browser', 'google-chrome'])
+chromium = os.environ.get('CHROMIUM') or next(filter(None, programs), None)
 
-no_chromium = None if chromium else "no Chromium: install Debian's (apt-get install chromium), or set CHROMIUM to the path of one"
-no_site = no_chromium or (None if sys.version_info >= (3, 11) or 'SITE' in os.environ else f"no site: smalldocs, which renders it, needs Python 3.11 or newer, and this is {sys.version.split()[0]}")
+no_chromium = None
+if not chromium: no_chromium = "no Chromium: install Debian's (apt-get install chromium), or set CHROMIUM to its path"
+no_site = no_chromium
+if sys.version_info < (3, 11) and 'SITE' not in os.environ:
+    no_site = f"no site: smalldocs, which renders it, needs Python 3.11 or newer, and this is {sys.version.split()[0]}"
 
 @pytest.fixture(scope='module')
 def browser():
     "A headless Chromium, which asks the network for nothing by itself"
     if no_chromium: pytest.skip(no_chromium)
     from playwright.sync_api import sync_playwright
-    quiet = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync'.split()
+    quiet = ['no-sandbox', 'no-first-run']
+    quiet += [f'disable-{o}' for o in ('gpu', 'quic', 'background-networking', 'component-update', 'sync')]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
+        browser = playwright.chromium.launch(executable_path=chromium, args=[f'--{o}' for o in quiet])
         yield browser
         browser.close()
 
 @pytest.fixture(scope='session')
 def site(request, tmp_path_factory):
-    "Folder of the built site: that in the variable SITE, or one made here, with the networks of `make demo` or else of a short run"
+    "Folder of the built site: that in SITE, or one made here, with the networks of `make demo` or of a short run"
     if no_site: pytest.skip(no_site)
     if 'SITE' in os.environ: return Path(os.environ['SITE']).resolve()
     job, folder = root/'runs'/'digits', tmp_path_factory.mktemp('site')/'built'
     if not (job/'report.md').exists(): job = request.getfixturevalue('run')
-    done = subprocess.run([sys.executable, root/'site'/'build.py', '--run', job, '--out', folder], cwd=root, text=True, capture_output=True, timeout=500)
+    build = [sys.executable, root/'site'/'build.py', '--run', job, '--out', folder]
+    done = subprocess.run(build, cwd=root, text=True, capture_output=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 class SubPath(http.server.SimpleHTTPRequestHandler):
     "Serves a folder as /some/where/, and its 404.html for what is not there, as static hosts do"
-    def translate_path(self, path): return super().translate_path(path.removeprefix('/some/where')) if path.startswith('/some/where/') else os.devnull + '/'
+    def translate_path(self, path):
+        if not path.startswith('/some/where/'): return os.devnull + '/'
+        return super().translate_path(path.removeprefix('/some/where'))
     def log_message(self, *args): pass
     def send_error(self, code, message=None, explain=None):
         self.send_response(code)

@@ -6,6 +6,7 @@ from PIL import Image
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from progressive_distillation.all import *
+from progressive_distillation.explorer import Explorer
 from conftest import contents, same, shell, short, small_learner, small_net, weights
 
 tiny = dict(epochs=1, stage_epochs=1, start=2, teacher_steps=2, size=16)
@@ -19,21 +20,24 @@ def make_images(folder, n=6, mode='L'):
 
 def missing(folder): pass
 def empty(folder): folder.mkdir()
-def only_text(folder): folder.mkdir(); (folder/'notes.txt').write_text('no image')
+def only_text(folder):
+    folder.mkdir()
+    (folder/'notes.txt').write_text('no image')
 def a_file(folder): folder.write_text('not a folder')
 def corrupt(folder): (make_images(folder)/'broken.png').write_bytes(b'\x89PNG and then nothing')
 def cut_off(folder):
     Image.effect_noise((64, 64), 50).save(make_images(folder)/'broken.jpg')
     (folder/'broken.jpg').write_bytes((folder/'broken.jpg').read_bytes()[:600])
 def nan(folder): Image.fromarray(np.full((8, 8), np.nan, dtype=np.float32)).save(make_images(folder)/'broken.tif')
-folders = [(missing, 'there is no folder'), (empty, 'holds no image'), (only_text, 'holds no image'), (a_file, 'is a file'),
-           (corrupt, r'1 of 7 images.*\n.*broken\.png'), (cut_off, r'1 of 7 images.*\n.*broken\.jpg'), (nan, r'1 of 7 images.*\n.*broken\.tif: holds NaN')]
+folders = [(missing, 'there is no folder'), (empty, 'holds no image'), (only_text, 'holds no image'),
+           (a_file, 'is a file'), (corrupt, r'1 of 7 images.*\n.*broken\.png'),
+           (cut_off, r'1 of 7 images.*\n.*broken\.jpg'), (nan, r'1 of 7 images.*\n.*broken\.tif: holds NaN')]
 
 @pytest.mark.parametrize('make, message', folders, ids=lambda o: getattr(o, '__name__', ''))
 def test_folder(make, message, tmp_path):
     make(tmp_path/'images')
-    for call in (lambda: load_images(tmp_path/'images', 16), lambda: image_dls(tmp_path/'images', 16), lambda: pd_distill(str(tmp_path/'images'), out=str(tmp_path/'out'), **tiny)):
-        with pytest.raises((ValueError, OSError), match=message): call()
+    for call in load_images, image_dls, lambda data, size: pd_distill(data, out=str(tmp_path/'out'), **tiny):
+        with pytest.raises((ValueError, OSError), match=message): call(str(tmp_path/'images'), 16)
     assert not (tmp_path/'out').exists()
 
 @pytest.mark.parametrize('n', [1, 2])
@@ -90,6 +94,15 @@ calls = {
     'wrong size':       (lambda: small_learner(small_net(size=16)), r'takes images of shape \(1, 16, 16\), got \(1, 8, 8\)'),
     'UNet size':        (lambda: UNet(widths=(8, 8, 8))(torch.zeros(1, 1, 30, 30), torch.ones(1)), 'multiples of 4'),
     'UNet channels':    (lambda: small_learner(UNet(3, widths=(8, 8))), '3 channels'),
+    'UNet of signals':  (lambda: UNet()(torch.zeros(4, 1, 8), torch.ones(4)), r'shape \(B, 1, H, W\), got \(4, 1, 8\)'),
+    'rectangle':        (lambda: small_net()(torch.zeros(4, 1, 8, 12), torch.ones(4)), r'got \(1, 8, 12\).*a UNet'),
+    'points':           (lambda: small_net()(torch.zeros(4, 2), torch.ones(4)), r'takes images.*got \(2,\)'),
+    'draws points':     (lambda: show_grid(torch.zeros(4, 2)), r'only images can be drawn.*got \(4, 2\)'),
+    'draws latents':    (lambda: tensor_dls(torch.zeros(20, 4, 8, 8)).show_batch(), 'only images.*decode latents'),
+    'test files':       (lambda: tensor_dls(torch.zeros(20, 1, 8, 8)).test_dl(['a.png']), 'images as a tensor'),
+    'one number each':  (lambda: tensor_dls(torch.zeros(20)), r'shape \(n, …\).*got \(20,\)'),
+    'endless latents':  (lambda: tensor_dls(torch.full((20, 2), torch.inf), value_range=None), 'NaN or infinite'),
+    'no range':         (lambda: tensor_dls(torch.zeros(20, 2), value_range=(1, -1)), r'value_range must be.*\(1, -1\)'),
     'any network':      (lambda: small_learner(torch.nn.Sequential(torch.nn.Linear(5, 5))), 'cannot take images of shape'),
     'pred':             (lambda: small_learner(pred='vv'), "'vv': use one of x, eps, v, x_eps"),
     'weight':           (lambda: small_learner(weight='none'), "'none': use one of truncated_snr, snr, snr.1, constant"),
@@ -142,6 +155,12 @@ calls = {
 def test_call(name):
     with pytest.raises(ValueError, match=calls[name][1]): calls[name][0]()
 
+def test_images_from_0_to_1_are_warned_of(recwarn):
+    tensor_dls(noise.clamp(-1, 1))
+    tensor_dls(torch.rand(9, 2), value_range=None)
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r'pass x \* 2 - 1'): tensor_dls(torch.rand(9, 1, 8, 8))
+
 @pytest.mark.parametrize('bad', [float('nan'), float('inf')])
 def test_data_that_is_no_number(bad):
     x = torch.zeros(40, 1, 8, 8)
@@ -172,10 +191,24 @@ def raw_pickle(folder, canary): (folder/'weights').write_bytes(pickle.dumps(Cana
 def disguised(folder, canary): torch.save(Canary(canary), folder/'model.safetensors')
 def disguised_raw(folder, canary): (folder/'model.safetensors').write_bytes(pickle.dumps(Canary(canary)))
 def no_config(folder, canary): (folder/'config.json').unlink()
-damages = {'truncated': (truncate, 'damaged or does not belong'), 'of another model': (swap, 'damaged or does not belong'), 'wider in JSON': (edit(model=dict(width=16)), 'does not fit'),
-           'unknown argument': (edit(model=dict(colour=1)), 'config.json'), 'patch 0': (edit(model=dict(patch=0)), 'config.json'), 'steps 0': (edit(steps=0), 'steps'),
-           'unknown network': (edit(model=dict(name='GAN')), 'UNet, PatchNet'), 'unknown pred': (edit(pred='w'), 'use one of x, eps'), 'cut JSON': (text, 'not valid JSON'), 'no JSON': (no_config, 'holds no config.json'),
-           'checkpoint': (checkpoint, 'pickle'), 'raw pickle': (raw_pickle, 'pickle'), 'disguised': (disguised, 'pickle'), 'disguised raw': (disguised_raw, 'damaged')}
+damages = {
+    'truncated':        (truncate, 'damaged or does not belong'),
+    'of another model': (swap, 'damaged or does not belong'),
+    'wider in JSON':    (edit(model=dict(width=16)), 'does not fit'),
+    'unknown argument': (edit(model=dict(colour=1)), 'config.json'),
+    'patch 0':          (edit(model=dict(patch=0)), 'config.json'),
+    'steps 0':          (edit(steps=0), 'steps'),
+    'format 3':         (edit(format=3), 'reads formats 1 and 2'),
+    'format 2':         (edit(format=2), 'lacks value_range'),
+    'range':            (edit(format=2, value_range=[1, 0]), 'value_range in .*config.json must be'),
+    'unknown network':  (edit(model=dict(name='GAN')), 'UNet, PatchNet'),
+    'unknown pred':     (edit(pred='w'), 'use one of x, eps'),
+    'cut JSON':         (text, 'not valid JSON'),
+    'no JSON':          (no_config, 'holds no config.json'),
+    'checkpoint':       (checkpoint, 'pickle'),
+    'raw pickle':       (raw_pickle, 'pickle'),
+    'disguised':        (disguised, 'pickle'),
+    'disguised raw':    (disguised_raw, 'damaged')}
 @pytest.mark.parametrize('name', damages)
 def test_saved_denoiser(name, tmp_path):
     folder, canary = save_denoiser(denoiser(), tmp_path/'saved'), tmp_path/'canary'

@@ -1,31 +1,72 @@
 "The built site in a real browser: what loads, what is typeset, what moves, what is found, and who can read it"
-import importlib, importlib.util, re, shutil
-from html.parser import HTMLParser
+import importlib, re, runpy, shutil
+from functools import cache
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
-import nbformat, pytest
+import nbformat, pytest, yaml
+from bs4 import BeautifulSoup
+from fastai.learner import Learner
 from nbclient import NotebookClient
 from conftest import no_site, root
 
 if no_site: pytest.skip(no_site, allow_module_level=True)
+package = 'progressive_distillation'
 notebooks = sorted(o.stem for o in (root/'nbs').glob('*.ipynb'))
-modules = sorted(o.stem for o in (root/'progressive_distillation').glob('*.py') if o.stem not in ('__init__', 'all', '_modidx'))
+modules = sorted(o.stem for o in (root/package).glob('*.py') if '# %% ../nbs/' in o.read_text())
 pages = [*notebooks, *sorted(o.stem for o in (root/'nbs').glob('*.md')), 'api/index', *(f'api/{o}' for o in modules)]
-each_page = pytest.mark.parametrize('name', pages)
-desktop, phone = dict(color_scheme='light', viewport=dict(width=1280, height=900)), dict(color_scheme='dark', viewport=dict(width=390, height=800))
+each_page, each_module, each_notebook = (pytest.mark.parametrize('name', o) for o in (pages, modules, notebooks))
+desktop = dict(color_scheme='light', viewport=dict(width=1280, height=900))
+phone = dict(color_scheme='dark', viewport=dict(width=390, height=800))
+
+
+@cache
+def soup(file): return BeautifulSoup(file.read_text(), 'html.parser')
+
+def order(contents=None):
+    "The pages in the order of the sidebar, as _quarto.yml lists them, the reference as one"
+    for o in contents or yaml.safe_load((root/'_quarto.yml').read_text())['website']['sidebar']['contents']:
+        if isinstance(o, str): yield Path(o).stem
+        elif o.get('contents') == 'api/*.qmd': yield 'api'
+        elif 'contents' in o: yield from order(o['contents'])
+        else: yield Path(o['href']).stem
 
 
 @pytest.fixture(scope='module')
 def axe():
     "The script that looks for barriers, from the packages that the site is built with"
-    spec = importlib.util.spec_from_file_location('site_build', root/'site'/'build.py')
-    spec.loader.exec_module(build := importlib.util.module_from_spec(spec))
-    build.install_packages()
-    return build.npm_folder/'axe-core'/'axe.min.js'
+    vendor = runpy.run_path(root/'site'/'vendor.py')
+    vendor['install_packages']()
+    return vendor['modules']/'axe-core'/'axe.min.js'
 
 def found_barriers(page, axe, rules=None):
     "What keeps someone from reading the page as it is now, of any seriousness"
     page.add_script_tag(path=axe)
-    return page.evaluate("rules => axe.run({exclude: ['.katex']}, {resultTypes: ['violations'], ...(rules && {runOnly: rules})}).then(o => o.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.target + ' ' + n.failureSummary).join(' | ')))", rules)
+    options = dict(resultTypes=['violations'], **(dict(runOnly=rules) if rules else {}))
+    return page.evaluate("""options => axe.run({exclude: ['.katex']}, options).then(o => o.violations.map(v =>
+        v.id + ': ' + v.nodes.slice(0, 3).map(n => n.target + ' ' + n.failureSummary).join(' | ')))""", options)
+
+look_at_page = """() => {
+    const all = (selector, keep) => [...document.querySelectorAll(selector)].filter(keep);
+    const start = o => o.textContent.slice(0, 80), is_cut = o => o.scrollWidth > o.clientWidth + 1;
+    const scrolls = o => /auto|scroll|hidden/.test(getComputedStyle(o).overflowX);
+    const leaves = o => {
+        for (let box = o.parentElement; box.tagName !== 'MAIN'; box = box.parentElement) if (scrolls(box)) return false;
+        return o.getBoundingClientRect().right > innerWidth + 1;
+    };
+    const prose = document.querySelector('main').cloneNode(true);
+    prose.querySelectorAll('pre, code, script, .katex').forEach(o => o.remove());
+    return {
+        width: document.documentElement.scrollWidth,
+        dark: document.documentElement.classList.contains('quarto-dark'),
+        text: prose.textContent,
+        maths: document.querySelectorAll('.math').length,
+        plain: all('.math', o => !o.querySelector('.katex')).map(start),
+        wrong: all('.katex-error', o => true).map(o => o.title),
+        cut: all('main *', leaves).map(o => o.outerHTML.slice(0, 80)),
+        pushed: all('pre, .math.display', o => is_cut(o) && !o.querySelector('.columns')).map(start),
+        silent: all('.sd-table, .cell-output pre', o => is_cut(o) && !o.classList.contains('goes-on')).map(start),
+    };
+}"""
 
 @pytest.fixture(scope='module')
 def screens(browser):
@@ -47,51 +88,45 @@ def seen(screens, site, address, axe):
         page.on('requestfailed', lambda o: failed.append(o.url))
         page.on('response', lambda o: failed.append(f'{o.status} {o.url}') if o.status >= 400 else None)
         page.goto(f'{address}{name}.html')
-        found = page.evaluate('''() => ({width: document.documentElement.scrollWidth, dark: document.documentElement.classList.contains('quarto-dark'), 
-            cut: [...document.querySelectorAll('main *')].filter(o => o.getBoundingClientRect().right > innerWidth + 1).filter(o => {
-                for (let box = o.parentElement; box.tagName !== 'MAIN'; box = box.parentElement) if (/auto|scroll|hidden/.test(getComputedStyle(box).overflowX)) return false;
-                return true }).map(o => o.outerHTML.slice(0, 80)),
-            pushed: [...document.querySelectorAll('pre, .math.display')].filter(o => o.scrollWidth > o.clientWidth + 1 && !o.querySelector('.columns')).map(o => o.textContent.slice(0, 80)), maths: document.querySelectorAll('.math').length,
-            silent: [...document.querySelectorAll('.sd-table, .cell-output pre')].filter(o => o.scrollWidth > o.clientWidth + 1 && !o.classList.contains('goes-on')).map(o => o.textContent.slice(0, 80)),
-            plain: [...document.querySelectorAll('.math')].filter(o => !o.querySelector('.katex')).map(o => o.textContent), wrong: [...document.querySelectorAll('.katex-error')].map(o => o.title),
-            text: (o => { o.querySelectorAll('pre, code, script, .katex').forEach(e => e.remove()); return o.textContent })(document.querySelector('main').cloneNode(true))})''')
+        found = page.evaluate(look_at_page)
         barriers = found_barriers(page, axe)
         dark = not found['dark']
         page.emulate_media(color_scheme='dark' if dark else 'light')
-        page.wait_for_function("dark => document.documentElement.classList.contains('quarto-dark') === dark", arg=dark)
+        switched = "dark => document.documentElement.classList.contains('quarto-dark') === dark"
+        page.wait_for_function(switched, arg=dark)
         barriers += found_barriers(page, axe, ['color-contrast'])
         page.close()
-        weight = sum((site/unquote(urlsplit(o).path).removeprefix(urlsplit(address).path)).stat().st_size for o in {o.split('#')[0] for o in urls if o.startswith(address)})
-        looks[name, screen] = dict(found, errors=errors, failed=failed, barriers=barriers, weight=weight, foreign=[o for o in urls if not o.startswith((address, 'data:', 'blob:'))])
+        own = {unquote(o.split('#')[0].removeprefix(address)) for o in urls if o.startswith(address)}
+        foreign = [o for o in urls if not o.startswith((address, 'data:', 'blob:'))]
+        looks[name, screen] = dict(found, errors=errors, failed=failed, barriers=barriers, foreign=foreign,
+            weight=sum((site/o).stat().st_size for o in own))
         return looks[name, screen]
     return look
 
 def without_pictures(text): return re.sub(r'base64,[A-Za-z0-9+/=]{100,}', '', text)
 
-class Links(HTMLParser):
-    "Every address on a page, and every place on it that one can point at"
-    def __init__(self, text):
-        super().__init__()
-        self.links, self.places = [], set()
-        self.feed(text)
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.places |= {attrs.get('id'), attrs.get('name')}
-        self.links += [attrs[k] for k in ('href', 'src') if attrs.get(k) and not attrs[k].startswith('data:')]
+@cache
+def ids(file): return {o['id'] for o in soup(file).select('[id]')}
+
+def addresses(file):
+    "Where the links of a page lead, and what it loads"
+    return [o[k] for k in ('href', 'src') for o in soup(file).select(f'[{k}]') if not o[k].startswith('data:')]
 
 
 def test_every_page_is_built_and_within_reach(site):
-    built = {str(o.relative_to(site).with_suffix('')) for o in site.rglob('*.html')}
-    menu = re.search('<nav id="quarto-sidebar".*?</nav>', (site/'index.html').read_text(), re.S)[0]
-    assert built == set(pages)
-    links = [o.removesuffix('.html') for o in Links(menu).links if o.endswith('.html')][1:] # the first is the title's
+    assert {str(o.relative_to(site).with_suffix('')) for o in site.rglob('*.html')} == set(pages)
+    menu = soup(site/'index.html').select_one('#quarto-sidebar')
+    links = [o['href'].removesuffix('.html') for o in menu.select('.sidebar-menu-container a[href]')]
     assert set(links) == set(pages) - {'404'} and len(links) == len(set(links))
-    assert re.findall('menu-text">(Course|Library|Results|Contribute)<', menu) == ['Course', 'Library', 'Results', 'Contribute']
-    order = [o for o in links if o != 'glossary' and not o.startswith('api/')]
-    assert order[:-3] == ['index', *sorted(o for o in notebooks if o < '11'), '32_io', '34_cli', *sorted(o for o in notebooks if '11' <= o < '12'), 'live']
-    for name, after in zip(order, order[1:]): # one page leads to the next, and back
-        assert f'<a href="{after}.html" class="pagination-link" rel="next">' in (site/f'{name}.html').read_text()
-        assert f'<a href="{name}.html" class="pagination-link" rel="prev">' in (site/f'{after}.html').read_text()
+    assert list(dict.fromkeys(re.sub('^api/.*', 'api', o) for o in links)) == list(order())
+    numbered = [o for o in links if o[:2].isdigit()]
+    assert numbered == [o for o in notebooks if o[:2].isdigit()], 'not in the order of their numbers'
+    parts = [o.get_text() for o in menu.select('.sidebar-item-section > div .menu-text')]
+    assert parts == ['Course', 'Results', 'Library', 'API reference', 'Contribute']
+    for name, after in zip(links, links[1:]): # one leads to the next, and back; those of the reference are looked up
+        if not name.startswith('api/') and not after.startswith('api/'):
+            assert soup(site/f'{name}.html').select_one('.nav-page-next a')['href'] == f'{after}.html'
+            assert soup(site/f'{after}.html').select_one('.nav-page-previous a')['href'] == f'{name}.html'
 
 @each_page
 def test_loads_with_no_error_and_asks_nobody_else(seen, name):
@@ -125,27 +160,29 @@ def test_code_and_equations_are_read_without_pushing_them_aside(seen, name):
 def test_is_light_to_carry_and_holds_no_leftovers(seen, site, name):
     text = without_pictures((site/f'{name}.html').read_text())
     assert seen(name, 'desktop')['weight'] <= 1_500_000, 'with all that it loads'
-    assert [o for o in ('interactive(children=', '/home/', '/tmp/', '/root', 'site-packages', 'Traceback', 'cell-output-stderr') if o in text] == []
+    leftovers = 'interactive(children= /home/ /tmp/ /root site-packages Traceback cell-output-stderr'.split()
+    assert [o for o in leftovers if o in text] == []
 
 def test_links_lead_somewhere(site):
-    parsed = {o: Links(o.read_text()) for o in site.rglob('*.html')}
     broken, count = [], 0
-    for file, page in parsed.items():
-        for link in page.links:
+    for file in site.rglob('*.html'):
+        for link in addresses(file):
             url = urlsplit(link)
             if url.scheme or url.netloc: continue
             target = (file.parent/unquote(url.path)).resolve() if url.path else file
             if target.is_dir(): target = target/'index.html'
-            ok = target.is_file() and (not url.fragment or target not in parsed or unquote(url.fragment) in parsed[target].places)
+            has_place = not url.fragment or target.suffix != '.html' or unquote(url.fragment) in ids(target)
             count += 1
-            if not ok: broken.append(f'{file.name}: {link}')
+            if not (target.is_file() and has_place): broken.append(f'{file.name}: {link}')
     assert broken == [] and count > 1000
 
 
 def watched(context, address):
     "A page that must not complain, nor ask another host, whatever is done to it"
     page, wrong = context.new_page(), []
-    page.on('console', lambda o: wrong.append(o.text) if o.type in ('error', 'warning') and '404' not in o.text else None)
+    def note(o): # an address that is wrong on purpose is no fault
+        if o.type in ('error', 'warning') and '404' not in o.text: wrong.append(o.text)
+    page.on('console', note)
     page.on('pageerror', lambda o: wrong.append(str(o)))
     page.on('request', lambda o: None if o.url.startswith((address, 'data:', 'blob:')) else wrong.append(o.url))
     yield page
@@ -158,20 +195,25 @@ def page(screens, address): yield from watched(screens['desktop'], address)
 @pytest.fixture
 def on_phone(screens, address): yield from watched(screens['phone'], address)
 
-def test_explorers_are_where_a_picture_should_move(site):
-    assert {o.stem for o in site.glob('*.html') if '<div class="explorer">' in o.read_text()} >= {'05_target', '01_schedule', '06_weights', '04_sampling', '10_results', '35_explorer'}
+has_explorer = [o for o in notebooks if 'class=\\"explorer\\"' in (root/'nbs'/f'{o}.ipynb').read_text()]
+with_explorer = pytest.mark.parametrize('name', has_explorer)
 
-with_explorer = pytest.mark.parametrize('name', [o for o in notebooks if 'class=\\"explorer\\"' in (root/'nbs'/f'{o}.ipynb').read_text()])
+def test_explorers_are_where_a_picture_should_move(site):
+    assert {o.stem for o in site.glob('*.html') if soup(o).select('.explorer')} == set(has_explorer)
+    assert set(has_explorer) >= {'01_schedule', '04_sampling', '05_target', '06_weights', '10_results', '35_explorer'}
+
+positions = """box => [...box.querySelectorAll('label')].map(o => o.querySelector('span').textContent + ' = '
+    + (o.querySelector('output')?.value ?? o.querySelector('select').selectedOptions[0].label)).join(', ')"""
 
 @with_explorer
 def test_sliders_change_their_picture(page, address, name):
     page.goto(f'{address}{name}.html')
     for box in page.locator('.explorer').all():
         picture = box.locator('img')
-        def positions(): return box.evaluate("o => [...o.querySelectorAll('label')].map(l => l.querySelector('span').textContent + ' = ' + (l.querySelector('output')?.value ?? l.querySelector('select').selectedOptions[0].label)).join(', ')")
         def shown():
             alt = picture.get_attribute('alt')
-            assert positions() in alt and not re.search(r'[$\\{}^]', alt), 'the words are not those of the picture, or not words'
+            assert box.evaluate(positions) in alt, 'the words are not those of the picture'
+            assert not re.search(r'[$\\{}^]', alt), 'or not words'
             return picture.evaluate('o => o.src'), alt
         shown()
         for slider in box.locator('input[type=range]').all():
@@ -185,7 +227,8 @@ def test_sliders_change_their_picture(page, address, name):
             for key in ['Home', *['ArrowRight']*int(slider.get_attribute('max'))]:
                 slider.press(key)
                 walk.append(shown())
-            assert slider.input_value() == slider.get_attribute('max') and len({src for src, _ in walk}) > 1, 'the keys do not move it'
+            assert slider.input_value() == slider.get_attribute('max')
+            assert len({src for src, _ in walk}) > 1, 'the keys do not move it'
             assert len({alt for _, alt in walk}) == len(walk), 'two positions in the same words'
         for choice in box.locator('select').all():
             walk = []
@@ -205,8 +248,9 @@ def test_an_explorer_without_scripts_stands_still_and_says_so(browser, page, add
     for moves, stands in zip(page.locator('.explorer').all(), still.locator('.explorer').all(), strict=True):
         line = stands.locator('noscript p')
         assert line.is_visible() and line.inner_text().startswith('The sliders need JavaScript')
-        for what in 'src', 'alt': assert stands.locator('img').get_attribute(what) == moves.locator('img').get_attribute(what), 'not the first frame'
-        assert stands.locator('img').is_visible()
+        first, picture = moves.locator('img'), stands.locator('img')
+        for what in 'src', 'alt': assert picture.get_attribute(what) == first.get_attribute(what), 'not the first frame'
+        assert picture.is_visible()
     context.close()
 
 def ask(page, words):
@@ -215,15 +259,21 @@ def ask(page, words):
     page.locator('.search-results.show').wait_for()
     return page.locator('.search-result').all()
 
-@pytest.mark.parametrize('words, leads_to', [('x̃', 'glossary.html'), ('x̃', '05_target.html'), ('x~', 'glossary.html'), ('α₁', '01_schedule.html'), ('t', 'glossary.html'), ('DistillationCallback', 'api/learner.html'), ('truncated SNR', '06_weights.html'),
-    ('how do I resume', '34_cli.html'), ('cite', 'index.html'), ('my own model', '32_io.html'), ('distilation', '08_distillation.html')])
+def is_on_top(page, selector, x, y):
+    "Whether what is seen at a point of the screen belongs to `selector`"
+    return page.evaluate('([o, x, y]) => document.elementFromPoint(x, y).closest(o) != null', [selector, x, y])
+
+@pytest.mark.parametrize('words, leads_to', [
+    ('x̃', 'glossary'), ('x̃', '05_target'), ('x~', 'glossary'), ('α₁', '01_schedule'), ('t', 'glossary'),
+    ('cite', 'index'), ('distillation_target', 'api/target'), ('truncated SNR', '06_weights'),
+    ('how do I resume', '34_cli'), ('my own model', '32_io'), ('distilation', '08_distillation')])
 def test_search_finds(page, address, words, leads_to):
     page.goto(f'{address}03_denoiser.html')
     results = ask(page, words)
-    assert any(leads_to in o.get_attribute('href') for o in results[:8])
+    assert any(f'{leads_to}.html' in o.get_attribute('href') for o in results[:8])
     assert page.locator('.search-results mark').count() or any(words in o.inner_text() for o in results)
     at = page.locator('.search-results').bounding_box()
-    assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('.search-results') != null", [at['x'] + at['width'] - 4, at['y'] + 8]), 'the results are cut off'
+    assert is_on_top(page, '.search-results', at['x'] + at['width'] - 4, at['y'] + 8), 'the results are cut off'
     results[0].click()
     page.wait_for_load_state()
     assert page.locator('main h1').count() == 1 and page.url.startswith(address) and '03_denoiser' not in page.url
@@ -238,11 +288,12 @@ def test_search_by_keys(page, address, axe):
     assert found_barriers(page, axe) == []
     for key, at in ('ArrowDown', 0), ('ArrowDown', 1), ('ArrowUp', 0):
         page.keyboard.press(key)
-        assert field.get_attribute('aria-activedescendant') == f'search-result-{at}' and page.locator('.search-result.active').get_attribute('id') == f'search-result-{at}'
+        chosen = page.locator('.search-result.active').get_attribute('id')
+        assert field.get_attribute('aria-activedescendant') == chosen == f'search-result-{at}'
     page.keyboard.press('Escape')
     assert not results.is_visible() and field.input_value() == '' and field.get_attribute('aria-expanded') == 'false'
     field.fill('zzzzzz')
-    page.wait_for_function("document.querySelector('.search-status').textContent === 'No results for “zzzzzz”'")
+    page.locator('.search-status', has_text='No results for “zzzzzz”').wait_for()
     field.fill('pairing_error')
     page.keyboard.press('Enter') # at once
     page.wait_for_url('**/api/metrics.html#pairing_error')
@@ -260,7 +311,7 @@ def test_menu_of_a_phone(on_phone, address, axe):
     last.scroll_into_view_if_needed()
     page.wait_for_timeout(300) # it slides in
     at = last.bounding_box()
-    assert at['y'] + at['height'] <= 800 and page.evaluate("([x, y]) => document.elementFromPoint(x, y).closest('#quarto-sidebar') != null", [at['x'] + 5, at['y'] + 5])
+    assert at['y'] + at['height'] <= 800 and is_on_top(page, '#quarto-sidebar', at['x'] + 5, at['y'] + 5)
     page.keyboard.press('Escape')
     assert button.get_attribute('aria-expanded') == 'false' and button.evaluate('o => o === document.activeElement')
     button.click()
@@ -277,7 +328,7 @@ def test_first_key_skips_to_the_text(page, address):
 
 def test_sections_fold_by_keys(page, address):
     page.goto(f'{address}05_target.html')
-    button = page.get_by_role('button', name='Pages of Results')
+    button = page.get_by_role('button', name='Results')
     button.press('Enter')
     page.get_by_role('link', name='What to choose').first.wait_for(state='hidden')
     assert button.get_attribute('aria-expanded') == 'false'
@@ -288,12 +339,14 @@ def test_what_goes_on_is_scrolled_by_keys(on_phone, address):
     box.focus()
     for _ in range(5): on_phone.keyboard.press('ArrowRight')
     on_phone.wait_for_function("document.querySelector('.sd-table.goes-on').scrollLeft > 20")
-    assert box.get_attribute('aria-label') and not on_phone.locator('[tabindex="0"]:is(pre, .sd-table, .math):not(.goes-on, .math)').count()
+    assert box.get_attribute('aria-label')
+    assert not on_phone.locator('[tabindex="0"]:is(pre, .sd-table):not(.goes-on)').count(), 'nothing to scroll'
 
 def test_words_in_tables_stand_below_one_another_on_a_phone(on_phone, address):
     on_phone.goto(f'{address}glossary.html')
     on_phone.locator('.sd-table').first.wait_for()
-    assert on_phone.evaluate("[...document.querySelectorAll('main td')].every(o => getComputedStyle(o).display === 'block' && o.getBoundingClientRect().left < 40)")
+    stands = "o => getComputedStyle(o).display === 'block' && o.getBoundingClientRect().left < 40"
+    assert on_phone.evaluate(f"[...document.querySelectorAll('main td')].every({stands})")
     assert not on_phone.locator('.goes-on').count()
 
 def test_without_a_server_it_says_so(browser, site):
@@ -333,32 +386,59 @@ def test_names_in_the_course_lead_to_the_reference_and_back(page, address):
     page.wait_for_url('**/api/*')
     page.goto(f'{address}api/target.html')
     page.locator('h2:has-text("distillation_target") + p a').click()
-    page.wait_for_url('**/01_target.html#cell-*')
+    page.wait_for_url('**/05_target.html#cell-*')
     assert 'def distillation_target(' in page.locator(f'#{urlsplit(page.url).fragment}').inner_text()
 
-@pytest.mark.parametrize('name', modules)
+@each_module
 def test_sources_lead_to_the_code(site, name):
-    links = re.findall(r'<section id="([\w.]+)"[^>]*>\s*<h[23][^>]*>.*?</h[23]>\s*<p><a href="\.\./(\w+\.html)#(cell-\d+)" class="source-link"', (site/'api'/f'{name}.html').read_text(), re.S)
-    assert len(links) == (site/'api'/f'{name}.html').read_text().count('class="source-link"') > 0
-    for what, file, cell in links:
-        code = re.sub('<[^>]*>', '', re.search(f'<div id="{cell}".*?(?=<div id="cell-|$)', (site/file).read_text(), re.S)[0])
-        assert re.search(rf"(def|class) {what.split('.')[-1]}\b|^{what} =", code, re.M), f'{what} is not in {file}#{cell}'
+    links = soup(site/'api'/f'{name}.html').select('.source-link')
+    assert links
+    for link in links:
+        file, _, cell = link['href'].removeprefix('../').partition('#')
+        code, what = soup(site/file).find(id=cell).get_text(), link.find_parent('section')['id'].rpartition('.')[2]
+        assert re.search(rf'(def|class) {what}\b|^{what}(:.*)? =', code, re.M), f'{what} is not in {file}#{cell}'
 
-@pytest.mark.parametrize('name', modules)
+def public(name):
+    "The module of this name and what its page describes: names and, of a class, Class.method"
+    module = importlib.import_module(f'{package}.{name}')
+    found = {o: getattr(module, o) for o in module.__all__}
+    for o in [o for o in found.values() if isinstance(o, type)]:
+        own = {n: getattr(o, n) for n in vars(o) if n[0] != '_'}
+        found |= {f'{o.__name__}.{n}': m for n, m in own.items() if callable(m) and m.__doc__}
+    given = {n: o for n, o in vars(Learner).items() if getattr(o, '__module__', '') == module.__name__}
+    return module, found | {f'Learner.{n}': o for n, o in given.items()}
+
+@each_module
 def test_reference_describes_every_public_name(site, name):
-    module = importlib.import_module(f'progressive_distillation.{name}')
-    described = Links((site/'api'/f'{name}.html').read_text()).places
-    assert set(module.__all__) <= described
-    for o in map(vars(module).get, module.__all__):
-        if isinstance(o, type): assert {f'{o.__name__}.{n}' for n in vars(o) if n[0] != '_' and callable(getattr(o, n)) and getattr(o, n).__doc__} <= described
-    assert name != 'learner' or {'Learner.distill', 'Learner.sample', 'Learner.show_samples'} <= described
+    file, (_, names) = site/'api'/f'{name}.html', public(name)
+    assert names.keys() <= ids(file)
+    for what, o in names.items(): # what it raises stands below what it takes
+        paragraphs = [p for p in (getattr(o, '__doc__', '') or '').split('\n\n')[1:] if p.strip().startswith('Raises')]
+        if not callable(o) or not paragraphs: continue
+        section = soup(file).find(id=what)
+        last = [p for p in section.find_all('p') if p.find_parent('section') is section][-1]
+        assert last.get_text().startswith('Raises')
 
-@pytest.mark.parametrize('name', modules)
+def test_reference_offers_the_learners_methods(site):
+    described = set().union(*(ids(o) for o in site.glob('api/*.html')))
+    assert {'Learner.fit_anneal', 'Learner.distill', 'Learner.sample', 'Learner.show_samples'} <= described
+
+def test_reference_says_what_to_import(site):
+    exec(f'from {package}.all import *', together := {})
+    _, apart = soup(site/'api'/'index.html').select_one('main > p').get_text().split('import *', 1)
+    for name in modules:
+        module, _ = public(name)
+        assert (set(module.__all__) <= together.keys()) == (name not in re.findall(r'\w+', apart)), name
+        exec(f'from {module.__name__} import *', alone := {})
+        assert set(module.__all__) <= alone.keys()
+
+@each_module
 def test_reference_says_what_every_argument_is(site, name):
-    rows = [re.findall('<td[^>]*>(.*?)</td>', o) for o in re.findall('<tr>(.*?)</tr>', (site/'api'/f'{name}.html').read_text(), re.S)]
-    rows = [o for o in rows if len(o) == 4]
+    page = soup(site/'api'/f'{name}.html')
+    rows = [[o.get_text() for o in row.select('td')] for row in page.select('main tr:has(td)')]
     assert rows and [o[0] for o in rows if not o[3]] == []
-    assert [b for a, b in zip(rows, rows[1:]) if b[0] == 'returns' and a[3] == b[3]] == [], 'what is returned is said in the words of the argument before it'
+    repeated = [b for a, b in zip(rows, rows[1:]) if b[0] == 'returns' and a[3] == b[3]]
+    assert repeated == [], 'what is returned is said in the words of the argument before it'
 
 def test_answers_hold_the_code_that_checks_them(page, address):
     page.goto(f'{address}01_schedule.html')
@@ -368,18 +448,15 @@ def test_answers_hold_the_code_that_checks_them(page, address):
         box.locator('.callout-header').click()
         code.wait_for(state='visible')
 
-@pytest.mark.parametrize('name', notebooks)
-def test_folded_code_says_what_it_is(site, name): assert '<summary>Code</summary>' not in (site/f'{name}.html').read_text()
+@each_notebook
+def test_folded_code_says_what_it_is(site, name):
+    assert 'Code' not in [o.get_text() for o in soup(site/f'{name}.html').select('summary')]
 
-@pytest.mark.parametrize('name', notebooks)
+@each_notebook
 def test_notebook_can_be_taken_home(site, name):
-    offer = re.search(f'<a href="{name}.ipynb" download>.*?</p>', (site/f'{name}.html').read_text())
-    nb = nbformat.read(root/'nbs'/f'{name}.ipynb', 4)
+    offer, nb = soup(site/f'{name}.html').select_one('.download a'), nbformat.read(root/'nbs'/f'{name}.ipynb', 4)
     assert (offer is not None) == any(o.cell_type == 'code' for o in nb.cells)
-    if not offer: return
-    assert (site/f'{name}.ipynb').read_bytes() == (root/'nbs'/f'{name}.ipynb').read_bytes()
-    nbformat.validate(nb)
-    assert ('in the folder <code>nbs</code>' in offer[0]) == (name in ('index', 'glossary', '12_solvers', '13_choices', '14_cost')), 'these read files of the repository'
+    if offer: assert (site/offer['href']).read_bytes() == (root/'nbs'/f'{name}.ipynb').read_bytes()
 
 @pytest.mark.parametrize('name', ['00_method', '01_schedule'])
 def test_notebook_runs_where_it_was_taken(site, tmp_path, name):
@@ -389,26 +466,31 @@ def test_notebook_runs_where_it_was_taken(site, tmp_path, name):
 
 def test_plain_copies_for_machines(site):
     listed = re.findall(r'\]\((\S+)\.llms\.md\)', (site/'llms.txt').read_text())
-    assert set(listed) == set(pages) - {'404'} and len(listed) == len(set(listed)) and listed.index('09_metrics') + 1 == listed.index('32_io')
+    menu = soup(site/'index.html').select('.sidebar-menu-container a[href]')
+    assert listed == [o['href'].removesuffix('.html') for o in menu]
     for name in listed:
         text = (site/f'{name}.llms.md').read_text()
         assert len(text) < 100_000 and without_pictures(text) == text and text.startswith('# ')
-        assert ('*Explorer' in text) == ('class="explorer"' in (site/f'{name}.html').read_text())
+        assert ('*Explorer' in text) == bool(soup(site/f'{name}.html').select('.explorer'))
         prose = re.sub('^```.*?^```', '', text, flags=re.M | re.S)
         assert not re.search(r'\{[#.]\w|<script|<link|<img', prose)
-        for link in re.findall(r'\]\(([^)\s]+)\)', prose):
-            if not urlsplit(link).scheme: assert (site/f'{name}.llms.md').parent.joinpath(unquote(link)).resolve().is_file(), f'{name}: {link}'
+        for link in re.findall(r'\]\(([^)\s#]+)', prose):
+            if urlsplit(link).scheme: continue
+            assert (site/f'{name}.llms.md').parent.joinpath(unquote(link)).resolve().is_file(), f'{name}: {link}'
 
 def test_pictures_have_words(site):
     for file in site.rglob('*.html'):
-        words = re.findall('<img [^>]*alt="([^"]*)"', file.read_text())
-        assert len(words) == len(re.findall('<img ', file.read_text())) and len(words) == len(set(words)), f'{file.name}: two pictures in the same words, or none'
-        for o in words: assert len(o) >= 20 and not re.match('Look|Read|The claim|Holds', o), f'{file.name}: {o} does not say what is seen'
+        words = [o.get('alt', '') for o in soup(file).select('img')]
+        assert len(words) == len(set(words)), f'{file.name}: two pictures in the same words'
+        for o in words:
+            says = len(o) >= 20 and not re.match('Look|Read|The claim|Holds', o)
+            assert says, f'{file.name}: {o} does not say what is seen'
 
 def test_wrong_address_gets_a_page_at_any_depth(page, address):
     for wrong in 'nothing.html', 'nothing/at/all/here.html':
         assert page.goto(address + wrong).status == 404
         page.wait_for_load_state('networkidle')
-        assert page.evaluate('getComputedStyle(document.querySelector("#quarto-content")).display') == 'grid', 'its style is missing'
+        style = page.evaluate('getComputedStyle(document.querySelector("#quarto-content")).display')
+        assert style == 'grid', 'it is missing'
         page.locator('main a', has_text='start here').click()
         assert page.url == f'{address}index.html'

@@ -1,5 +1,5 @@
 // Samples in the page: the networks are ONNX graphs of x̂(z, t), and Python has written the two numbers of each DDIM step into live.json.
-const here = new URL('.', import.meta.url), runtime = new URL('../site_libs/onnxruntime/', here);
+const here = new URL('.', import.meta.url), runtime = new URL('../site_libs/onnxruntime-web/dist/', here);
 const $ = id => document.getElementById(id);
 let loaded;
 
