@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['count', 'check_whole', 'check_positive', 'check_range', 'check_choice', 'check_dtype', 'check_times', 'check_bounds',
-           'check_answer', 'check_images', 'first_batch', 'wide_dtype', 'unsqueeze_like', 'eval_mode', 'device_of',
-           'dtype_of', 'write_atomic']
+           'check_answer', 'check_images', 'check_callable', 'check_schedule', 'first_batch', 'wide_dtype',
+           'unsqueeze_like', 'eval_mode', 'device_of', 'dtype_of', 'write_atomic']
 
 # %% ../nbs/core.ipynb #c0re0003
 import math
@@ -129,6 +129,26 @@ def check_images(
     if low < 0 <= least < most:
         warnings.warn(f"no value is below 0, and images should lie in [{low:g}, {high:g}]: "
             "if yours lie in [0, 1], train on 2 * x - 1, or they come out grey")
+
+# %% ../nbs/core.ipynb #c0re0031
+def check_callable(
+    **named, # values to check, by the names of the arguments
+):
+    "Raise `ValueError` for a value that cannot be called, or is a class that was not made into a thing."
+    for name, o in named.items():
+        if not callable(o) or isinstance(o, type): raise ValueError(f"{name} must be a function or a network, got {o!r:.60}")
+
+def check_schedule(
+    schedule, # to check
+    kind:type, # what it must be
+):
+    "Raise `ValueError` for what is no schedule, or one whose signal-to-noise ratio does not fall with time."
+    if not isinstance(schedule, kind):
+        raise ValueError(f"schedule must be a {kind.__name__}, such as CosineNoiseSchedule(), got {schedule!r:.60}")
+    t = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+    snr = torch.as_tensor(schedule.snr(t))
+    if snr.shape != t.shape or not (snr.diff() <= 0).all():
+        raise ValueError(f"the signal-to-noise ratio of {schedule} must fall with t, got {snr.tolist()} at 0.25, 0.5, 0.75")
 
 # %% ../nbs/core.ipynb #c0re0027
 def first_batch(

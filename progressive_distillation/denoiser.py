@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 import torch
 from torch import nn, Tensor
-from .core import check_answer, check_bounds, check_choice, check_dtype, check_times, check_whole, wide_dtype
+from .core import (check_answer, check_bounds, check_callable, check_choice, check_dtype,
+    check_schedule, check_times, check_whole, wide_dtype)
 from .schedule import NoiseSchedule, CosineNoiseSchedule
 from .prediction import Prediction, eps_from_x, get_prediction
 
@@ -24,21 +25,27 @@ def _clamp(x_hat, value_range):
 class Denoiser(nn.Module):
     """A network with its schedule and the meaning of its output: `denoiser(z, t) -> x_hat`.
 
-    Raises `ValueError` for a schedule that is none, an unknown `pred`, steps below 1 or a range that is none."""
+    Raises `ValueError` for what is no network, schedule, prediction, number of steps or range."""
     def __init__(self,
         model:Callable, # any `model(z, t, **cond)` that returns `pred.channels(C)` channels; `t` has shape (B,)
         schedule:NoiseSchedule|None=None, # cosine if None
         pred:str|Prediction='v', # what the model's output means: x, eps, v, x_eps or u
-        steps:int|None=None, # sampling steps it was distilled for; None for a teacher, which takes any
-        clip:bool=False, # clamp x̂ to `value_range`, in training too, where gradients pass as if it were not there
+        steps:int|None=None, # sampling steps it was distilled for; None for any
+        clip:bool=False, # clamp x̂ to `value_range`, in training too, with gradients that ignore it
         compute_dtype:torch.dtype|None=None, # what the network's layers compute in, e.g. torch.bfloat16
-        value_range:tuple|None=(-1, 1), # lowest and highest value of the data; None where there is none, as in latents
+        value_range:tuple|None=(-1, 1), # range of the data; None where there is none, as in latents
     ):
         super().__init__()
         self.model, self.pred, self.schedule = model, get_prediction(pred), schedule or CosineNoiseSchedule()
-        _check_model(self.model, self.pred)
-        _check_schedule(self.schedule)
-        _check_settings(steps, clip, compute_dtype, value_range)
+        check_callable(model=model)
+        check_schedule(self.schedule, NoiseSchedule)
+        if steps is not None: check_whole(steps=steps)
+        check_choice((True, False), clip=clip)
+        check_dtype(compute_dtype=compute_dtype)
+        check_bounds(value_range=value_range)
+        if clip and value_range is None: raise ValueError("clip=True needs a value_range to clamp to, got None")
+        if self.pred.name != 'x' and any(isinstance(o, Denoiser) for o in list(self.modules())[1:]):
+            raise ValueError("the model is a Denoiser already: pass its network, or pred='x'")
         self.steps, self.clip, self.compute_dtype = None if steps is None else int(steps), clip, compute_dtype
         self.value_range = None if value_range is None else tuple(value_range)
     def forward(self,
@@ -80,27 +87,6 @@ class Denoiser(nn.Module):
         return ', '.join(f'{k}={v!r}' for k, v in shown.items())
 
 # %% ../nbs/03_denoiser.ipynb #03brun
-def _check_model(model, pred):
-    if not callable(model): raise ValueError(f"model must be a network, any model(z, t), got {model!r:.60}")
-    inner = model.modules() if isinstance(model, nn.Module) else ()
-    if pred.name != 'x' and any(isinstance(o, Denoiser) for o in inner):
-        raise ValueError("the model is a Denoiser already: pass its network, or pred='x'")
-
-def _check_schedule(schedule):
-    if not isinstance(schedule, NoiseSchedule):
-        raise ValueError(f"schedule must be a NoiseSchedule, such as CosineNoiseSchedule(), got {schedule!r:.60}")
-    t = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
-    snr = torch.as_tensor(schedule.snr(t))
-    if snr.shape != t.shape or not (snr.diff() <= 0).all():
-        raise ValueError(f"the signal-to-noise ratio of {schedule} must fall with t, got {snr.tolist()} at 0.25, 0.5, 0.75")
-
-def _check_settings(steps, clip, compute_dtype, value_range):
-    if steps is not None: check_whole(steps=steps)
-    check_choice((True, False), clip=clip)
-    check_dtype(compute_dtype=compute_dtype)
-    check_bounds(value_range=value_range)
-    if clip and value_range is None: raise ValueError("clip=True needs a value_range to clamp to, got None")
-
 def schedule_of(
     denoiser:Callable, # a `Denoiser`, or any `denoiser(z, t, **cond) -> x_hat` with a `.schedule`
 )->NoiseSchedule: # its schedule

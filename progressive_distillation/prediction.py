@@ -97,7 +97,7 @@ class VPred(Prediction):
     def target(self, x, eps, alpha, sigma): return v_from_x_eps(x, eps, alpha, sigma)
 
 class XEpsPred(Prediction):
-    "The network predicts both in 2C channels, image first, and each counts where it is sure (eq. 4)."
+    "The network predicts both in 2C channels, image first (eq. 4)."
     name = 'x_eps'
     def channels(self, c): return 2 * c
     def to_x(self, out, z, alpha, sigma):
@@ -106,7 +106,7 @@ class XEpsPred(Prediction):
     def target(self, x, eps, alpha, sigma): return torch.cat([x, eps], dim=1)
 
 class FlowPred(Prediction):
-    "The network predicts the flow `u = eps - x`, the way from image to noise (eq. 5)."
+    "The network predicts the flow `u = eps - x` (eq. 5)."
     name = 'u'
     def to_x(self, out, z, alpha, sigma):
         alpha, sigma = unsqueeze_like(alpha, z), unsqueeze_like(sigma, z)

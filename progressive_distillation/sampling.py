@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from fastprogress.fastprogress import progress_bar
-from .core import check_answer, check_choice, check_times, check_whole, eval_mode, unsqueeze_like, wide_dtype
+from progressive_distillation.core import (check_answer, check_choice, check_times, check_whole, eval_mode,
+    unsqueeze_like, wide_dtype)
 from .denoiser import Denoiser, schedule_of
 from .schedule import NoiseSchedule
 
@@ -112,7 +113,7 @@ class Walk(Step):
 def predictor_of(
     denoiser:Callable, # a `Denoiser`, or any `denoiser(z, t, **cond) -> x_hat`
 )->Callable: # `(z, step, **cond) -> x_hat`
-    "How to ask `denoiser` on a walk: one of ours is told alpha and sigma, others a time for each image."
+    "How to ask `denoiser` on a walk: ours is told alpha and sigma, others a time for each image."
     if getattr(type(denoiser), 'forward', None) is Denoiser.forward:
         return lambda z, step, **cond: denoiser(z, step.t, cond, (step.alpha, step.sigma))
     def predict(z, step, **cond):
@@ -125,7 +126,7 @@ def predictor_of(
 def _count_steps(denoiser, steps):
     "`steps`, or those that `denoiser` was distilled for."
     if steps is None: steps = getattr(denoiser, 'steps', None)
-    if steps is None: raise ValueError("steps is needed: this denoiser was not distilled for a number of steps")
+    if steps is None: raise ValueError("steps is needed: this denoiser was not distilled for any")
     check_whole(steps=steps)
     return steps
 
@@ -145,7 +146,7 @@ def ddim_sample(
     denoiser:Callable, # `denoiser(z, t, **cond) -> x_hat` with a `.schedule`
     noise:Tensor, # standard normal noise, shape (B, …)
     steps:int|None=None, # sampling steps, >= 1; None for the steps that the denoiser was distilled for
-    clip:bool=True, # clamp x̂ at each step to the denoiser's `value_range`, [-1, 1] if it does not know one
+    clip:bool=True, # clamp x̂ to the denoiser's `value_range`, [-1, 1] if it has none of its own
     trajectory:bool=False, # return all `steps + 1` states, noise first
     progress:bool=False, # show a progress bar
     **cond, # what else the network is told, e.g. `y=labels`

@@ -109,7 +109,7 @@ class BetaSchedule(_Arc):
         bar = torch.as_tensor(a, dtype=torch.float64).cpu().flatten()
         if not zero_terminal_snr: return cls(bar)
         if len(bar) < 2 or not bar[0] > bar[-1]:
-            raise ValueError(f"zero_terminal_snr needs products whose first is above their last, got {bar.tolist()!r:.60}")
+            raise ValueError(f"zero_terminal_snr needs a first product above the last, got {bar.tolist()!r:.60}")
         alpha = bar.sqrt()
         return cls(((alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1]))**2)
     @classmethod

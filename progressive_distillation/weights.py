@@ -18,7 +18,6 @@ def _times(f, c, t): return f(t) * c
 def _constant(t): return t * 0 + 1
 def _snr(alpha_bar, t): return alpha_bar(t) / (1 - alpha_bar(t))
 
-# %% ../nbs/06_weights.ipynb #3bf04ef5
 class Weight:
     "A loss weight `w(t)` on the squared error of x̂; `w + c` and `w * c` with a number are weights too."
     def __init__(self,
@@ -30,8 +29,7 @@ class Weight:
         "The weight at `t`."
         return self.f(t)
     def clip(self,
-        min:float|None=None, # no weight below this
-        max:float|None=None, # no weight above this
+        min:float|None=None, max:float|None=None, # no weight below, and none above
     )->'Weight': # the same function of t, between the two
         "The weight kept between `min` and `max`, as in numpy."
         return Weight(partial(_clipped, self.f, min, max))
