@@ -118,7 +118,7 @@ class FlowPred(Prediction):
 predictions = {p.name: p for p in (XPred(), EpsPred(), VPred(), XEpsPred(), FlowPred())} # by their short names
 
 def get_prediction(
-    pred:str|Prediction, # a short name: x, eps, v, x_eps or u; or a prediction, which is handed back
+    pred:str|Prediction, # a name, x, eps, v, x_eps or u, or a prediction
 )->Prediction: # the one that is meant
     """The prediction called `pred`.
 

@@ -57,9 +57,9 @@ class ExactDenoiser:
 
     Raises `ValueError` for no images and for a width below 0."""
     def __init__(self,
-        images:Tensor, # all the data there are, each as likely as the others, shape (n, …)
+        images:Tensor, # the data, each as likely as the others, shape (n, …)
         schedule:NoiseSchedule, # gives alpha and sigma
-        width:float=0., # standard deviation of the blur, >= 0; 0 for the images themselves
+        width:float=0., # standard deviation of the blur, >= 0
     ):
         if len(images) == 0: raise ValueError("an exact denoiser needs at least one image, got none")
         if not width >= 0: raise ValueError(f"width must be at least 0, got {width}")

@@ -50,7 +50,7 @@ def continuous_weights(
 weight_names = 'truncated_snr', 'snr', 'snr+1', 'constant' # what `get_weight` knows
 
 def get_weight(
-    weight:str|Callable|None, # one of `weight_names`, truncated SNR if None, or a function of times, handed back
+    weight:str|Callable|None, # one of `weight_names`, truncated SNR if None, or a function of times
     schedule:NoiseSchedule, # whose signal-to-noise ratio is meant
 )->Callable: # `t -> w(t)`, >= 0, `t`'s shape
     """The weight called `weight` (Salimans & Ho, section 4).
