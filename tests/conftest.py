@@ -2,13 +2,21 @@
 import os
 os.environ.setdefault('OMP_NUM_THREADS', '1') # the networks here are too small to gain from threads
 
-import functools, http.server, shutil, signal, subprocess, sys, sysconfig, threading
+import functools
+import http.server
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
 from pathlib import Path
 import pytest, torch
 from fastai.torch_core import set_seed
 from progressive_distillation.all import PatchNet, diffusion_learner, digits_dls, tensor_dls
 
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN: signal.signal(signal.SIGINT, signal.default_int_handler) # a shell's background jobs ignore it, and so would ours
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN: # as in a shell's background job; our commands would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 devices = ['cpu'] + ['cuda'] * torch.cuda.is_available()
 no_gpu = dict(CUDA_VISIBLE_DEVICES='')
@@ -16,8 +24,12 @@ short = '--epochs 1 --stage-epochs 1 --start 8 --teacher-steps 8 --samples 100'.
 
 
 def command(name, *args, env={}, **kwargs):
-    "The arguments of `subprocess` for a console command, which sees no GPU: only without one does a seed give the same bytes"
-    return dict(args=[str(Path(sysconfig.get_path('scripts'))/name), *map(str, args)], env={**os.environ, **no_gpu, **env}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
+    """The arguments of `subprocess` for a console command.
+
+    It sees no GPU: only without one does a seed give the same bytes."""
+    args = [str(Path(sysconfig.get_path('scripts'))/name), *map(str, args)]
+    env = {**os.environ, **no_gpu, **env}
+    return dict(args=args, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 def shell(name, *args, **kwargs):
     "A finished console command: `returncode`, `stdout`, `stderr`"
@@ -27,7 +39,8 @@ def contents(folder):
     "Every file below `folder` and its bytes"
     return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(Path(folder).rglob('*')) if f.is_file()}
 
-def small_net(**kwargs): return PatchNet(**{**dict(size=8, width=8, hidden=16, depth=1), **kwargs})
+def small_net(size=8, width=8, hidden=16, depth=1, **kwargs):
+    return PatchNet(size=size, width=width, hidden=hidden, depth=depth, **kwargs)
 
 def small_learner(model=None, seed=0, path=None, **kwargs):
     "A learner on 256 digits, in 4 batches"
@@ -72,10 +85,11 @@ def browser():
 
 @pytest.fixture(scope='session')
 def site(request, tmp_path_factory):
-    "Folder of the built site: that in SITE, or one made here, with the networks of `make demo` or of a short run"
+    "Folder of the built site: that in SITE, or one made here of `make demo` or of a short run"
     if no_site: pytest.skip(no_site)
     if 'SITE' in os.environ: return Path(os.environ['SITE']).resolve()
-    job, folder = root/'runs'/'digits', tmp_path_factory.mktemp('site')/'built'
+    folder = tmp_path_factory.mktemp('site')/'built'
+    job = root/'runs'/'digits'
     if not (job/'report.md').exists(): job = request.getfixturevalue('run')
     build = [sys.executable, root/'site'/'build.py', '--run', job, '--out', folder]
     done = subprocess.run(build, cwd=root, text=True, capture_output=True, timeout=500)
@@ -97,7 +111,8 @@ class SubPath(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope='session')
 def address(site):
     "Where the site is served on this machine"
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(SubPath, directory=site)) as server:
+    handler = functools.partial(SubPath, directory=site)
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f'http://127.0.0.1:{server.server_address[1]}/some/where/'
         server.shutdown()

@@ -1,9 +1,14 @@
-"Fails, and says what to do, unless the package, the notebooks and the README agree: run before the tests"
-import shutil, subprocess, sys, tempfile
+"Fails, and says what to do, unless package, notebooks and README agree: run before the tests"
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 root = Path(__file__).parent.parent
-ignore = shutil.ignore_patterns('.git', '.venv', 'runs', 'build', 'dist', '__pycache__', '_proc', '_docs', '.pytest_cache')
+ignore = shutil.ignore_patterns('.git', '.venv', 'runs', 'build', 'dist',
+    '__pycache__', '_proc', '_docs', '.pytest_cache')
+commands = ['nbdev-export'], ['nbdev-clean'], [sys.executable, 'nbs/make_readme.py']
 
 
 def changed(command):
@@ -11,10 +16,14 @@ def changed(command):
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(root, Path(folder)/'copy', ignore=ignore, symlinks=True))
         subprocess.run(command, cwd=copy, check=True, stdout=subprocess.DEVNULL)
-        files = [f for f in copy.rglob('*') if f.is_file() and '__pycache__' not in f.parts]
-        return [str(f.relative_to(copy)) for f in files if not (root/f.relative_to(copy)).exists() or f.read_bytes() != (root/f.relative_to(copy)).read_bytes()]
+        files = [f.relative_to(copy) for f in copy.rglob('*') if f.is_file() and '__pycache__' not in f.parts]
+        def is_old(f): return (root/f).exists() and (root/f).read_bytes() == (copy/f).read_bytes()
+        return [str(f) for f in files if not is_old(f)]
 
 
-stale = {' '.join(map(str, c)): files for c in (['nbdev-export'], ['nbdev-clean'], [sys.executable, 'nbs/make_readme.py']) if (files := changed(c))}
-for command, files in stale.items(): print(f"{command} would change {', '.join(files)}: run it and commit")
-sys.exit(bool(stale))
+failed = False
+for command in commands:
+    if files := changed(command):
+        print(f"{' '.join(command)} would change {', '.join(files)}: run it and commit")
+        failed = True
+sys.exit(failed)
