@@ -142,7 +142,7 @@ def check_schedule(
     schedule, # to check
     kind:type, # what it must be
 ):
-    "Raise `ValueError` for what is no schedule, or one whose signal-to-noise ratio does not fall with time."
+    "Raise `ValueError` for what is no schedule, or one whose signal-to-noise ratio does not fall."
     if not isinstance(schedule, kind):
         raise ValueError(f"schedule must be a {kind.__name__}, such as CosineNoiseSchedule(), got {schedule!r:.60}")
     t = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)

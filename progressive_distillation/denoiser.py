@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 import torch
 from torch import nn, Tensor
-from .core import (check_answer, check_bounds, check_callable, check_choice, check_dtype,
-    check_schedule, check_times, check_whole, wide_dtype)
+from .core import check_answer, check_bounds, check_callable, check_choice, check_dtype
+from .core import check_schedule, check_times, check_whole, wide_dtype
 from .schedule import NoiseSchedule, CosineNoiseSchedule
 from .prediction import Prediction, eps_from_x, get_prediction
 

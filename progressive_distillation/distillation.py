@@ -17,7 +17,7 @@ import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
-from .core import check_positive, check_range, check_whole, count, device_of, eval_mode
+from .core import check_callable, check_positive, check_range, check_whole, count, device_of, eval_mode
 from .denoiser import Denoiser, schedule_of
 from .learner import DiffusionCallback, diffusion_of, EMACallback
 from .target import distillation_target
@@ -213,7 +213,7 @@ def _named(metrics):
     taken = {'stage', 'steps', 'updates', 'train_loss', 'valid_loss', 'seconds'}
     if len({*names} - taken) < len(names):
         raise ValueError(f"metrics need names of their own, not {', '.join(sorted(taken))}: got {', '.join(names)}")
-    if not all(map(callable, L(metrics))): raise ValueError(f"metrics must be functions, got {metrics!r:.60}")
+    check_callable(**dict(zip(names, L(metrics))))
     return dict(zip(names, L(metrics)))
 
 def _stages(start, **options):
@@ -262,7 +262,7 @@ def distill(self:Learner,
     if seed is not None: check_whole(0, seed=seed)
     teacher = self.model if teacher is None else teacher
     for stage in stages: get_weight(stage.weight, schedule_of(teacher))
-    if not callable(after_stage or print): raise ValueError(f"after_stage must be a function, got {after_stage!r:.60}")
+    check_callable(after_stage=after_stage or print)
     _begin(self, stages[0], teacher)
     self.students, self.records = [], []
     for i, stage in enumerate(stages, 1):

@@ -83,9 +83,8 @@ class DiffusionCallback(Callback):
         x, cond = self.xb[0].as_subclass(Tensor).to(dtype_of(self.model)), self.cond((*self.xb, *self.yb))
         if not math.isfinite(x.sum().item()):
             raise ValueError("a batch of images holds NaN or infinite values: clean the data before training")
-        t = self.sample_t(len(x))
+        t, schedule = self.sample_t(len(x)), self.model.schedule
         eps = torch.randn(x.shape, generator=self.rng, device=self.rng.device if self.rng else x.device).to(x)
-        schedule = self.model.schedule
         alpha, sigma, weight = schedule.alpha(t), schedule.sigma(t), get_weight(self.weight, schedule)(t)
         z = (unsqueeze_like(alpha, x) * x + unsqueeze_like(sigma, x) * eps).to(x.dtype)
         self.learn.xb = z, t, cond
@@ -173,14 +172,13 @@ def _check_network(denoiser, x, cond):
     if not isinstance(cond, dict): raise ValueError(f"conditional must give a dict of arguments, got {cond!r:.60}")
     taken = {*signature(ddim_sample).parameters, *signature(distillation_target).parameters} & {*cond}
     if taken: raise ValueError(f"sampler and target have arguments of these names: rename {', '.join(taken)}")
-    if any(o.is_meta for o in denoiser.parameters()): raise ValueError("the network is on the meta device")
     if not any(o.requires_grad for o in denoiser.parameters()): raise ValueError("the network has no weights to train")
     x = x.as_subclass(Tensor).to(dtype_of(denoiser))
-    with eval_mode(denoiser.to(x.device)):
-        try: denoiser(x, torch.ones(len(x), device=x.device), cond)
-        except (torch.OutOfMemoryError, ValueError): raise # which say it themselves
-        except Exception as e:
-            raise ValueError(f"the network cannot take images of shape {tuple(x.shape)} and {x.dtype}: {e!r}") from e
+    try:
+        with eval_mode(denoiser.to(x.device)): denoiser(x, torch.ones(len(x), device=x.device), cond)
+    except (torch.OutOfMemoryError, ValueError): raise # which say it themselves
+    except Exception as e:
+        raise ValueError(f"the network cannot take images of shape {tuple(x.shape)} and {x.dtype}: {e!r}") from e
 
 # %% ../nbs/07_teacher.ipynb #d1a10002
 def diffusion_of(learn)->DiffusionCallback:
@@ -262,9 +260,8 @@ def fit_anneal(self:Learner,
     _check_followers([*self.cbs, *L(cbs)], self.dls)
     graph = any(isinstance(o, ShowGraphCallback) for o in [*self.cbs, *L(cbs)]) # which needs fastai's own bars
     show = hasattr(self, 'progress') and not graph and (IN_NOTEBOOK or sys.stdout.isatty())
-    anneal = ParamScheduler({'lr': combined_cos(0.05, lr / 25, lr, 0)})
-    with nullcontext() if graph else self.no_bar(), self.no_logging():
-        self.fit(epochs, lr, cbs=[anneal, StageBar(label, show), *L(cbs)])
+    cbs = [ParamScheduler({'lr': combined_cos(0.05, lr / 25, lr, 0)}), StageBar(label, show), *L(cbs)]
+    with nullcontext() if graph else self.no_bar(), self.no_logging(): self.fit(epochs, lr, cbs=cbs)
     return self
 
 # %% ../nbs/07_teacher.ipynb #5d284827

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from fastprogress.fastprogress import progress_bar
-from progressive_distillation.core import (check_answer, check_choice, check_times, check_whole, eval_mode,
-    unsqueeze_like, wide_dtype)
+from .core import check_answer, check_choice, check_times, check_whole
+from .core import eval_mode, unsqueeze_like, wide_dtype
 from .denoiser import Denoiser, schedule_of
 from .schedule import NoiseSchedule
 
