@@ -245,8 +245,8 @@ def again(run, device):
         rows = loads(Path(folder, 'run', 'results.json').read_text())['rows']
     yield dict(sampler='all of the run', steps=None, seconds=took)
     for r in rows:
-        shown = {k: r[k] for k in ('sampler', 'steps', 'seconds', 'fid')}
-        yield dict(shown, ratio=r['fid'] / rows[0]['fid'])
+        figures = {k: r[k] for k in ('sampler', 'steps', 'seconds', 'fid')}
+        yield dict(figures, ratio=r['fid'] / rows[0]['fid'])
 
 def where(device, **settings):
     "The machine, and how it was asked."
@@ -276,11 +276,11 @@ def main(
     unknown = ', '.join(sorted(set(chosen) - set(parts)))
     if unknown: raise SystemExit(f"unknown part {unknown}: use some of {', '.join(parts)}")
     figures = loads(out.read_text()) if out.exists() else {}
-    figures['where'] = where(device, rounds=rounds, steps=steps, seed=seed)
     for name in chosen:
         set_seed(seed)
         print(f'\n## {name}\n')
         figures[name] = []
+        figures.setdefault('where', {})[name] = where(device, rounds=rounds, steps=steps, seed=seed)
         for o in parts[name]():
             print(shown(o), flush=True)
             figures[name].append(o)

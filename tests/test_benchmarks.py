@@ -55,7 +55,7 @@ def test_performance_is_written_down(tmp_path):
     done, output = bench('performance.py', '--only', 'memory', '--out', tmp_path/'o.json')
     assert done.returncode == 0, output
     figures = json.loads((tmp_path/'o.json').read_text())
-    assert 'threads' in figures['where']
+    assert 'threads' in figures['where']['memory']
     if sys.platform == 'linux': assert [o['steps'] for o in figures['memory']] == [1, 8, 64, 256]
 
 def test_by_hand_is_the_same_algorithm():
