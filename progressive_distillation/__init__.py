@@ -3,4 +3,5 @@ import warnings
 from importlib.metadata import version
 
 __version__ = version("progressive_distillation")
-warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning) # fastai's, at import; nothing a reader can do
+# fastai's, at import; nothing a reader can do
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)

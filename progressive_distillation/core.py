@@ -136,7 +136,8 @@ def check_callable(
 ):
     "Raise `ValueError` for a value that cannot be called, or is a class that was not made into a thing."
     for name, o in named.items():
-        if not callable(o) or isinstance(o, type): raise ValueError(f"{name} must be a function or a network, got {o!r:.60}")
+        if callable(o) and not isinstance(o, type): continue
+        raise ValueError(f"{name} must be a function or a network, got {o!r:.60}")
 
 def check_schedule(
     schedule, # to check
@@ -148,7 +149,8 @@ def check_schedule(
     t = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
     snr = torch.as_tensor(schedule.snr(t))
     if snr.shape != t.shape or not (snr.diff() <= 0).all():
-        raise ValueError(f"the signal-to-noise ratio of {schedule} must fall with t, got {snr.tolist()} at 0.25, 0.5, 0.75")
+        raise ValueError(f"the signal-to-noise ratio of {schedule} must fall with t, "
+            f"got {snr.tolist()} at {t.tolist()}")
 
 # %% ../nbs/core.ipynb #c0re0027
 def first_batch(

@@ -186,7 +186,7 @@ def digits_dls(
     valid_pct:float=0.1, # share held out for validation, in [0, 1)
     **kwargs, # for `tensor_dls`: `seed`, `device`
 )->DataLoaders: # images of shape (1, 8, 8) in [-1, 1], labels 0 … 9
-    "1,797 handwritten digits of 8×8 pixels and 17 greys that ship with scikit-learn; errors as `tensor_dls`."
+    "1,797 handwritten digits of 8×8 pixels, shipped with scikit-learn; errors as `tensor_dls`."
     x, y = load_digits(return_X_y=True)
     x = torch.tensor(x / 8 - 1, dtype=torch.float32).view(-1, 1, 8, 8)
     return tensor_dls(x, torch.tensor(y), bs=bs, valid_pct=valid_pct, vocab=[*'0123456789'], **kwargs)

@@ -17,7 +17,8 @@ import torch
 from torch import nn, Tensor
 from fastcore.basics import patch
 from fastcore.foundation import L
-from .core import check_callable, check_positive, check_range, check_whole, count, device_of, eval_mode
+from .core import check_callable, check_positive, check_range, check_whole
+from .core import count, device_of, eval_mode
 from .denoiser import Denoiser, schedule_of
 from .learner import DiffusionCallback, diffusion_of, EMACallback
 from .target import distillation_target

@@ -64,7 +64,7 @@ def _positions(controls):
     return [dict(zip(controls, values)) for values in itertools.product(*controls.values())]
 
 def _all_frames(draw, positions):
-    "Each different picture of `draw`; which of them each of `positions` shows; what its titles say there."
+    "Each different picture of `draw`, which of them each position shows, and what its titles say."
     frames, index, words = {}, [], []
     for values in positions:
         picture, said = _frame(draw(**values), 'webp', colors=48)

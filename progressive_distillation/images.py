@@ -87,7 +87,7 @@ def _reason(file, e):
     return f"{name}: {why}"
 
 def _load_one(out, file):
-    "Decode `file` into `out`, uint8 (C, size, size); return whether it is grey, or what is wrong with it."
+    "Decode `file` into `out`, uint8 (C, size, size); return whether it is grey, or what is wrong."
     try: image = _square(file, out.shape[-1])
     except Exception as e: return _reason(file, e)
     a = np.asarray(image if len(out) == 3 else image.convert('L')).reshape(*out.shape[1:], -1)
