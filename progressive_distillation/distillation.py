@@ -129,8 +129,8 @@ def ladder(
     return [stage(*o) for o in enumerate(halvings(start, end))]
 
 # %% ../nbs/08_distillation.ipynb #b7f05fc3
-def _begin(learn, stage, teacher):
-    "The student of `stage` before it has learned anything, a copy."
+def _starting_point(learn, stage, teacher):
+    "What the student of `stage` begins as a copy of; `ValueError` if it could not learn from `teacher`."
     schedule = schedule_of(teacher)
     start = teacher if isinstance(teacher, Denoiser) else learn.model
     if schedule_of(start) != schedule:
@@ -142,10 +142,8 @@ def _begin(learn, stage, teacher):
     if made_for not in (None, taken):
         raise ValueError(f"this teacher was distilled for {count(made_for, 'step')}: pass start={made_for}, "
             f"got a stage in which it takes {stage.steps} x {stage.teacher_steps}")
-    student = copy.deepcopy(start)
-    if not any(o.requires_grad for o in student.parameters()): student.requires_grad_(True)
-    student.steps = stage.steps
-    return student
+    get_weight(stage.weight, schedule)
+    return start
 
 def _make_callback(method, **options):
     "The callback of a stage, made with those of `options` that it takes, and knowing all of them."
@@ -176,22 +174,24 @@ def distill_stage(self:Learner,
     stage = stage if isinstance(stage, Stage) else Stage(stage, **kwargs)
     own, opt, diffusion, loss = self.model, self.opt, diffusion_of(self), self.loss_func
     teacher = own if teacher is None else teacher
-    self.student = _begin(self, stage, teacher)
+    self.student = student = copy.deepcopy(_starting_point(self, stage, teacher))
+    student.steps = stage.steps
+    if not any(o.requires_grad for o in student.parameters()): student.requires_grad_(True)
     callback = _make_callback(method or DistillationCallback, teacher=teacher, steps=stage.steps,
         weight=diffusion.weight if stage.weight is None else stage.weight, conditional=diffusion.conditional,
         teacher_steps=stage.teacher_steps, lookahead=stage.lookahead)
     trained = [o for o in teacher.parameters() if o.requires_grad] if isinstance(teacher, nn.Module) else []
-    self.model, self.opt = self.student, None
+    self.model, self.opt = student, None
     try:
         added = [callback, EMACallback(stage.ema)] if stage.ema else [callback]
         with eval_mode(own), eval_mode(teacher), self.removed_cbs(diffusion), self.added_cbs(added):
-            _freeze(teacher, device_of(self.student))
+            _freeze(teacher, device_of(student))
             self.fit_anneal(stage.epochs, stage.lr, label, cbs)
     finally:
-        self.student.eval()
+        student.eval()
         self.model, self.opt, self.loss_func = own, opt, loss
         for o in trained: o.requires_grad_(True)
-    return self.student
+    return student
 
 # %% ../nbs/08_distillation.ipynb #02627bc0
 def _seed_everything(learn, seed):
@@ -262,9 +262,9 @@ def distill(self:Learner,
     metrics = _named(metrics)
     if seed is not None: check_whole(0, seed=seed)
     teacher = self.model if teacher is None else teacher
+    _starting_point(self, stages[0], teacher)
     for stage in stages: get_weight(stage.weight, schedule_of(teacher))
     check_callable(after_stage=after_stage or print)
-    _begin(self, stages[0], teacher)
     self.students, self.records = [], []
     for i, stage in enumerate(stages, 1):
         if seed is not None: _seed_everything(self, seed + stage.steps)

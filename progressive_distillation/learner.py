@@ -41,8 +41,7 @@ from fastprogress.fastprogress import progress_bar
 # %% ../nbs/07_teacher.ipynb #eefea28a
 def weighted_mse(
     x_hat:Tensor, target:Tensor, # images that are predicted, and those that should be, shape (B, …)
-    weight:Tensor, # weight of each image's error, shape (B,)
-    reduction:str='mean', # 'mean' for one number, 'none' for one an image
+    weight:Tensor, reduction:str='mean', # weight of each image's error, shape (B,); 'none' for no mean over them
 )->Tensor: # >= 0; one number, or shape (B,) for 'none'
     "`w(t) ||target - x_hat||²`, averaged over pixels, the loss of both algorithms (eq. 2)."
     check_choice(('mean', 'none'), reduction=reduction)
@@ -159,8 +158,7 @@ class StageBar(Callback):
 
 # %% ../nbs/07_teacher.ipynb #381c9b57
 def fused_adamw(
-    params:list, # the model's parameters, as fastai hands them over
-    **kwargs, # for `torch.optim.AdamW`
+    params:list, **kwargs, # the model's parameters, as fastai hands them over, and what else AdamW takes
 )->OptimWrapper: # the optimizer, as fastai drives it
     "AdamW in one pass over the weights."
     return OptimWrapper(params, torch.optim.AdamW, **{**dict(betas=(0.9, 0.99), fused=True), **kwargs})
@@ -189,6 +187,10 @@ class DiffusionLearner(Learner):
     "fastai's `Learner`, for a model that draws and does not classify."
     def _split(self, b): self.xb, self.yb = ((b,), ()) if torch.is_tensor(b) else (tuple(b[:1]), tuple(b[1:]))
     def _set_device(self, b): return to_device(b, device_of(self.model))
+    def _call_one(self, event_name):
+        "Ask those callbacks that answer: fastai looks in all, which takes 1 % of a step on the digits."
+        for cb in self.cbs.sorted('order'):
+            if hasattr(type(cb), event_name) or event_name in vars(cb) or event_name == 'after_fit': cb(event_name)
     def get_preds(self, *args, inner=False, **kwargs):
         if inner: return super().get_preds(*args, inner=inner, **kwargs) # as `summary` does, to look on
         raise NotImplementedError("a diffusion model draws: use learn.sample or learn.show_samples")
@@ -216,12 +218,10 @@ def diffusion_learner(
 )->Learner: # ready to fit, to distil and to sample; its `model` is a `Denoiser`
     """A fastai `Learner` that trains a diffusion model (Algorithm 1).
 
-    Raises `ValueError` for images, conditions and model that do not fit, an unknown weight,
-    and for a `Denoiser` beside settings that are its own."""
+    Raises `ValueError` for images, conditions, model, weight and settings that do not fit together."""
     if not isinstance(model, Denoiser): model = Denoiser(model, schedule, pred, clip=clip, value_range=value_range)
     elif schedule is not None or pred != 'v' or clip or value_range != (-1, 1):
-        raise ValueError("a Denoiser brings its own schedule, pred, clip and value_range: "
-            "pass them to it, not to diffusion_learner")
+        raise ValueError("a Denoiser brings its own schedule, pred, clip and value_range: pass them to it")
     own = [o for o in L(cbs) if isinstance(o, DiffusionCallback)]
     if own and (weight is not None or conditional): raise ValueError("give weight and conditional to your callback")
     diffusion = own[0] if own else DiffusionCallback(weight, conditional)
@@ -285,10 +285,9 @@ def sample(self:Learner,
     """Images from noise, by DDIM.
 
     Raises `ValueError` for fewer than one image or step."""
-    noise = make_noise(n, self.image_shape, seed).to(dtype_of(self.model)).to(device_of(self.model))
+    z = make_noise(n, self.image_shape, seed).to(dtype_of(self.model)).to(device_of(self.model))
     steps = (self.model.steps or 256) if steps is None else steps
-    cond = to_device(cond or _conditions(self, n), noise.device)
-    return ddim_sample(self.model, noise, steps, progress=progress, **cond)
+    return ddim_sample(self.model, z, steps, progress=progress, **to_device(cond or _conditions(self, n), z.device))
 
 # %% ../nbs/07_teacher.ipynb #07f276ad
 @patch
