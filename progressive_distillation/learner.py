@@ -69,10 +69,10 @@ class DiffusionCallback(Callback):
         "What the network should predict of `z` at `t`, told `cond`: the clean images `x`."
         return x
     def loss(self, x_hat:Tensor, target:Tensor, weight:Tensor, **kwargs)->Tensor: # one number
-        "Equation (2)."
+        "Equation (2): the distance of predictions `x_hat` to `target`, weighed by `weight`."
         return weighted_mse(x_hat, target, weight, **kwargs)
     def cond(self, batch:tuple)->dict: # keyword arguments of the network
-        "What the network is told besides z and t."
+        "What the network is told besides z and t, from a `batch` as it left the loader."
         if callable(self.conditional): return self.conditional(batch)
         return dict(y=batch[1].as_subclass(Tensor)) if self.conditional else {}
     def before_fit(self): self.learn.loss_func = self.loss

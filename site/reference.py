@@ -49,21 +49,23 @@ def methods(obj):
 # ---- How they are called
 
 def comment(obj, argument):
-    "What the source says of an argument; fastcore reads neither two stars nor the fields of a named tuple."
+    "What the line of an argument says of it; fastcore reads no two stars, and one argument a line."
     if hasattr(obj, '_fields'): return api.class_comments(obj).get(argument.name)
-    if argument.kind is not argument.VAR_KEYWORD: return api.safe_docments(obj)[argument.name].docment
-    found = re.search(rf'\*\*{argument.name}\b[^#)\n]*# (.*)', getsource(obj))
+    if argument.kind is not argument.VAR_KEYWORD and (said := api.safe_docments(obj)[argument.name].docment): return said
+    found = re.search(rf'^ +[^#()\n]*(?<!\w){argument.name}(?!\w)[^#\n]*, # (.*)', getsource(obj), re.M)
     return found and found[1]
 
 def explained(obj, argument):
     "What an argument is, and its type: a class says it once for all its methods, or one of its bases does."
-    cls = getattr(sys.modules[obj.__module__], obj.__qualname__.rpartition('.')[0], None)
+    cls = obj if isclass(obj) else getattr(sys.modules[obj.__module__], obj.__qualname__.rpartition('.')[0], None)
     bases = [o for o in getattr(cls, '__mro__', ()) if o.__module__.startswith(package)]
-    for o in [obj, *(method for base in bases for method in methods(base))]:
+    places = [obj, *bases, *(method for base in bases for method in methods(base))]
+    for o in places:
         found = signature(o).parameters.get(argument.name)
         said = found and comment(o, found)
         if said: return said, argument.annotation if argument.annotation is not argument.empty else found.annotation
-    return '', argument.annotation
+    is_named = any(f'`{argument.name}`' in (o.__doc__ or '') for o in places)
+    return 'as said above' if is_named else '', argument.annotation
 
 def arguments(obj):
     "The call of a function or class, without its name, and a table of what it takes and returns"
