@@ -69,7 +69,7 @@ class DiffusionCallback(Callback):
         "What the network should predict of `z` at `t`, told `cond`: the clean images `x`."
         return x
     def loss(self, x_hat:Tensor, target:Tensor, weight:Tensor, **kwargs)->Tensor: # one number
-        "Equation (2): the distance of predictions `x_hat` to `target`, weighed by `weight`."
+        "Equation (2), the distance of `x_hat` to `target` by `weight`; `kwargs` are those of `weighted_mse`."
         return weighted_mse(x_hat, target, weight, **kwargs)
     def cond(self, batch:tuple)->dict: # keyword arguments of the network
         "What the network is told besides z and t, from a `batch` as it left the loader."
