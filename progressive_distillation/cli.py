@@ -164,6 +164,7 @@ def pd_eval(
     """Print the table of a run; judge it first if that was not done.
 
     Raises `FileNotFoundError` for a folder that is no run, `ValueError` for a damaged one or an unknown device."""
-    from progressive_distillation.run import Run, measure_run
-    done = (Run(run, device).folder/'results.json').exists()
-    _show_table(Run(run, device).results if done and not again else measure_run(run, device))
+    from progressive_distillation.run import Run
+    run = Run(run, device)
+    done = (run.folder/'results.json').exists()
+    _show_table(run.results if done and not again else run.measure())

@@ -214,8 +214,9 @@ def _named(metrics):
     taken = {'stage', 'steps', 'updates', 'train_loss', 'valid_loss', 'seconds'}
     if len({*names} - taken) < len(names):
         raise ValueError(f"metrics need names of their own, not {', '.join(sorted(taken))}: got {', '.join(names)}")
-    check_callable(**dict(zip(names, L(metrics))))
-    return dict(zip(names, L(metrics)))
+    named = dict(zip(names, L(metrics)))
+    check_callable(**named)
+    return named
 
 def _stages(start, **options):
     "The ladder that `Learner.distill` is asked for."
